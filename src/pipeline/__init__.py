@@ -1,0 +1,1 @@
+"""emospec: recordings in, spectrogram images, trained networks and honest metrics out."""

@@ -1,0 +1,43 @@
+"""The errors that a caller may catch.
+
+PipelineError
+├── ParamsError    params.yaml: a key unknown, of the wrong type or out of range
+├── CorpusError    a corpus folder or its clips.csv cannot be used as it is
+├── AudioError     one recording cannot be read; collect records it as rejected and goes on
+├── StoreError     a file between stages is missing, half-written, damaged or from other sources
+├── SplitError     the blocks cannot be dealt to sides as asked without leaving a class out or leaking
+├── ModelError     a network, its starting weights or a checkpoint cannot be used
+└── MetricsError   predictions from which no number may be written
+"""
+
+
+class PipelineError(Exception):
+    """Base of every error that emospec raises on purpose; its message is one line with the fix in it."""
+
+
+class ParamsError(PipelineError):
+    """A parameter is unknown, of the wrong type, out of range, or contradicts another."""
+
+
+class CorpusError(PipelineError):
+    """A corpus folder or its clips.csv cannot be used as it is."""
+
+
+class AudioError(PipelineError):
+    """A recording cannot be read, or holds no usable sound."""
+
+
+class StoreError(PipelineError):
+    """A file between stages is missing, incomplete, damaged, or made from other sources."""
+
+
+class SplitError(PipelineError):
+    """The blocks cannot be dealt to sides as asked."""
+
+
+class ModelError(PipelineError):
+    """A network, its starting weights or a checkpoint cannot be used."""
+
+
+class MetricsError(PipelineError):
+    """Predictions are not such that a metric may be computed from them."""
