@@ -1,0 +1,90 @@
+"""Where every file between stages lies, relative to the project's folder. dvc.yaml spells the same paths once more."""
+
+from pathlib import Path
+
+DEMO = Path("data/raw/demo")
+CLIPS = Path("data/processed/clips")
+BLOCKS = Path("data/processed/blocks")
+LOUDNESS = Path("data/processed/loudness")
+SPECTROGRAMS = Path("data/processed/spectrograms")
+SPECTROGRAMS_LIST = Path("data/processed/spectrograms.csv")
+SPLIT = Path("data/processed/split.csv")
+SPLIT_METRICS = Path("metrics/split.json")
+WEIGHTS = Path("models/weights")
+MODELS = Path("models")
+CURVES = Path("data/processed/curves")
+OUTPUTS = Path("data/processed/outputs")
+BASELINES = Path("data/processed/baselines")
+METRICS = Path("metrics/metrics.json")
+PLOTS = Path("metrics/plots")
+PROVENANCE = Path("data/processed/provenance")
+
+
+def corpus_folder(root: str, corpus: str) -> Path:
+    """Folder of a corpus's recordings."""
+    return Path(root) / corpus
+
+
+def clips_h5(corpus: str) -> Path:
+    """Sound of every accepted clip of a corpus."""
+    return CLIPS / corpus / "clips.h5"
+
+
+def clips_csv(corpus: str) -> Path:
+    """What is known of each accepted clip."""
+    return CLIPS / corpus / "clips.csv"
+
+
+def rejected_csv(corpus: str) -> Path:
+    """The recordings that were not accepted, with reasons."""
+    return CLIPS / corpus / "rejected.csv"
+
+
+def blocks_csv(corpus: str) -> Path:
+    """The blocks of a corpus."""
+    return BLOCKS / f"{corpus}.csv"
+
+
+def left_out_csv(corpus: str) -> Path:
+    """What slicing left out, with reasons."""
+    return BLOCKS / f"{corpus}.left_out.csv"
+
+
+def loudness_csv(corpus: str) -> Path:
+    """Loudness and gain of each block."""
+    return LOUDNESS / f"{corpus}.csv"
+
+
+def spectrograms_h5(corpus: str) -> Path:
+    """Images of a corpus, in the order of its blocks."""
+    return SPECTROGRAMS / f"{corpus}.h5"
+
+
+def run_key(fold: int, member: str) -> str:
+    """Name of one training run; also the name of its DVC matrix item."""
+    return f"{fold}-{member}"
+
+
+def model_folder(key: str) -> Path:
+    """Weights of a training run and all that is needed to use them."""
+    return MODELS / key
+
+
+def weights_folder(member: str) -> Path:
+    """A member's starting weights."""
+    return WEIGHTS / member
+
+
+def curves_csv(key: str) -> Path:
+    """Learning curves of a training run."""
+    return CURVES / f"{key}.csv"
+
+
+def outputs_h5(key: str) -> Path:
+    """Logits and last features of every block under a training run's model."""
+    return OUTPUTS / f"{key}.h5"
+
+
+def baselines_h5(fold: int) -> Path:
+    """Class probabilities of every block under each baseline, fitted on a fold's training side."""
+    return BASELINES / f"{fold}.h5"

@@ -1,0 +1,167 @@
+"""The tables between stages, as CSV: one frozen row type each, read back exactly as written."""
+
+import csv
+import dataclasses
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pipeline.errors import StoreError
+from pipeline.store.files import written_whole
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clip:
+    """One accepted clip: where its sound lies in clips.h5 and what its corpus knows of it."""
+
+    clip_id: str  # corpus/path, and #t=start,end for an event inside a longer recording
+    path: str  # relative to the corpus's folder
+    label: str
+    corpus: str
+    offset: int  # of its first sample in clips.h5
+    n_samples: int  # at audio.sample_rate
+    seconds: float
+    start_seconds: float  # where it starts in its recording; 0 for whole recordings
+    pcm_sha256: str  # of its decoded sound
+    source_rate: int  # Hz
+    bandwidth_hz: float
+    floor_db: float  # 10th percentile of the level of 50 ms frames, dB re full scale
+    channels: int
+    licence: str
+    fields: Mapping[str, str] = field(default_factory=dict)  # speaker, group, event, ...: further columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejected:
+    """A recording that was not accepted."""
+
+    path: str
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """One block: samples start to start + n_samples of its clip, the clip repeated or zero-padded if it ends before."""
+
+    block_id: str  # clip_id@start
+    clip_id: str
+    variant: int  # 0 is the recording; others are altered sound, for training only
+    start: int  # samples from the start of the clip
+    n_samples: int
+    fill: str  # none, repeat or pad: what follows where the clip is shorter than the block
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """What slicing left out of one clip for one reason."""
+
+    clip_id: str
+    label: str
+    reason: str
+    blocks: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gain:
+    """Loudness of one block before normalisation, and what normalisation does to it."""
+
+    block_id: str
+    lufs: float  # -inf for silence
+    gain_db: float
+    offset: float  # subtracted before the gain; 0 but for zscore
+    peak: float  # largest magnitude after the gain
+    flag: str  # empty, silent, gain_capped, over_full_scale, peak_limited; several joined by +
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpectrogramFile:
+    """One corpus's rendered file, by content."""
+
+    corpus: str
+    path: str
+    sha256: str  # of the pixel values, as the file itself states it
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitRow:
+    """The side of one block in one fold."""
+
+    block_id: str
+    clip_id: str
+    group: str  # the unit of the split that the block belongs to
+    label: str
+    fold: int
+    side: str  # train, validation, test or dropped
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurvePoint:
+    """One point of a learning curve."""
+
+    iteration: int
+    epoch: float
+    side: str  # train or validation
+    loss: float  # mean cross-entropy, nats
+    accuracy: float
+    uar: float
+
+
+Row = TypeVar("Row")
+
+
+def _columns(kind: type[Any]) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind)
+    return {item.name: hints[item.name] for item in dataclasses.fields(kind) if item.name != "fields"}
+
+
+def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
+    """Write rows of one type as CSV, whole or not at all; `fields` become further columns, sorted by name."""
+    rows = list(rows)
+    known = list(_columns(kind))
+    further = sorted({name for row in rows for name in getattr(row, "fields", {})})
+    with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(known + further)
+        for row in rows:
+            fields = getattr(row, "fields", {})
+            writer.writerow([getattr(row, name) for name in known] + [fields.get(name, "") for name in further])
+
+
+def read_rows(path: Path, kind: type[Row]) -> list[Row]:
+    """Read back what `write_rows` wrote.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, lacks a column, or holds a value that its column cannot have.
+    """
+    columns = _columns(kind)
+    try:
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            reader = csv.reader(file)
+            header = next(reader, [])
+            if missing := [name for name in columns if name not in header]:
+                raise StoreError(f"{path}: no column {', '.join(missing)}: run `dvc repro -f` on the stage that writes it")
+            return [_row(kind, columns, dict(zip(header, line, strict=True))) for line in reader]
+    except FileNotFoundError:
+        raise StoreError(f"{path}: missing: run `dvc repro`") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise StoreError(f"{path}: cannot be read ({error}): run `dvc repro -f` on the stage that writes it") from None
+
+
+def _row(kind: type[Row], columns: Mapping[str, Any], cells: Mapping[str, str]) -> Row:
+    values: dict[str, Any] = {name: convert(cells[name]) for name, convert in columns.items()}
+    if any(item.name == "fields" for item in dataclasses.fields(kind)):  # type: ignore[arg-type]
+        further = {name: text for name, text in cells.items() if name not in columns and text}
+        values["fields"] = types.MappingProxyType(further)
+    return kind(**values)
+
+
+def read_all(paths: Sequence[Path], kind: type[Row]) -> list[Row]:
+    """Read several tables of one type, one after the other."""
+    return [row for path in paths for row in read_rows(path, kind)]
