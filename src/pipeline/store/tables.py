@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -157,8 +156,7 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
 def _row(kind: type[Row], columns: Mapping[str, Any], cells: Mapping[str, str]) -> Row:
     values: dict[str, Any] = {name: convert(cells[name]) for name, convert in columns.items()}
     if any(item.name == "fields" for item in dataclasses.fields(kind)):  # type: ignore[arg-type]
-        further = {name: text for name, text in cells.items() if name not in columns and text}
-        values["fields"] = types.MappingProxyType(further)
+        values["fields"] = {name: text for name, text in cells.items() if name not in columns and text}
     return kind(**values)
 
 

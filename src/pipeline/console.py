@@ -1,0 +1,74 @@
+"""How stages and commands talk to people: progress, one-line errors, and which item of a matrix a stage is."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Annotated, Any, TypeVar
+
+import typer
+from tqdm import tqdm
+
+from pipeline.errors import PipelineError
+
+Item = TypeVar("Item")
+SECONDS_BETWEEN_LINES = 10.0
+
+
+def track(items: Iterable[Item], *, label: str, total: int, unit: str) -> Iterator[Item]:
+    """Pass `items` on, showing how far, how fast and how long still: a bar on a terminal, plain lines elsewhere."""
+    if sys.stderr.isatty():
+        yield from tqdm(items, desc=label, total=total, unit=f" {unit}", dynamic_ncols=True)
+        return
+    start = last = time.monotonic()
+    done = 0
+    for item in items:
+        yield item
+        done += 1
+        now = time.monotonic()
+        if done < total and now - last >= SECONDS_BETWEEN_LINES:
+            last = now
+            say(f"{label}: {done}/{total} {unit}, {_rate(done, now - start, unit)}, {_left(done, total, now - start)} left")
+    elapsed = time.monotonic() - start
+    say(f"{label}: {done}/{total} {unit} in {elapsed:.1f} s, {_rate(done, elapsed, unit)}")
+
+
+def _rate(done: int, seconds: float, unit: str) -> str:
+    return f"{done / max(seconds, 1e-9):.3g} {unit}/s"
+
+
+def _left(done: int, total: int, seconds: float) -> str:
+    remaining = round(seconds / done * (total - done))
+    return f"{remaining // 60} min {remaining % 60} s" if remaining >= 60 else f"{remaining} s"
+
+
+def say(text: str) -> None:
+    """Print one line for people, at once."""
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn an error that emospec raises on purpose into one line on stderr and exit status 1."""
+    try:
+        yield
+    except PipelineError as error:
+        say(f"error: {' '.join(str(error).split())}")
+        raise SystemExit(1) from None
+
+
+def item_of_stage(stage: str) -> str:
+    """Which item of a matrix: `demo` of `collect_clips@demo`, as DVC_STAGE names it; a bare item stays as it is."""
+    return stage.rpartition("@")[2]
+
+
+# The item that a stage works on: given by hand, or read from the variable that DVC sets for each stage it runs.
+StageItem = Annotated[str, typer.Argument(envvar="DVC_STAGE", parser=item_of_stage, help="Item of the stage's matrix.")]
+
+
+def run_stage(main: Callable[..., Any]) -> None:
+    """Run a stage script's `main` as a command."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command(help=sys.modules["__main__"].__doc__)(main)
+    with one_line_errors():
+        app()
