@@ -1,6 +1,7 @@
 """How stages and commands talk to people: progress, one-line errors, and which item of a matrix a stage is."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +29,8 @@ def track(items: Iterable[Item], *, label: str, total: int, unit: str) -> Iterat
         now = time.monotonic()
         if done < total and now - last >= SECONDS_BETWEEN_LINES:
             last = now
-            say(f"{label}: {done}/{total} {unit}, {_rate(done, now - start, unit)}, {_left(done, total, now - start)} left")
+            seconds = now - start
+            say(f"{label}: {done}/{total} {unit}, {_rate(done, seconds, unit)}, {_left(done, total, seconds)} left")
     elapsed = time.monotonic() - start
     say(f"{label}: {done}/{total} {unit} in {elapsed:.1f} s, {_rate(done, elapsed, unit)}")
 
@@ -64,6 +66,11 @@ def item_of_stage(stage: str) -> str:
 
 # The item that a stage works on: given by hand, or read from the variable that DVC sets for each stage it runs.
 StageItem = Annotated[str, typer.Argument(envvar="DVC_STAGE", parser=item_of_stage, help="Item of the stage's matrix.")]
+
+
+def n_workers(wanted: int) -> int:
+    """How many clips to work on at a time: as asked for, or one per core for 0."""
+    return wanted or os.cpu_count() or 1
 
 
 def run_stage(main: Callable[..., Any]) -> None:

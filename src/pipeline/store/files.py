@@ -30,7 +30,9 @@ def written_whole(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         _sync_folder(path.parent)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error.strerror or error}); what was there is unchanged") from error
+        raise StoreError(
+            f"{path}: cannot be written ({error.strerror or error}); what was there is unchanged"
+        ) from error
     finally:
         # The file is gone after the rename, and after a failure nothing half-written may stay.
         with contextlib.suppress(OSError):

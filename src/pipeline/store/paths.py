@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pipeline.errors import StoreError
+
 DEMO = Path("data/raw/demo")
 CLIPS = Path("data/processed/clips")
 BLOCKS = Path("data/processed/blocks")
@@ -63,6 +65,20 @@ def spectrograms_h5(corpus: str) -> Path:
 def run_key(fold: int, member: str) -> str:
     """Name of one training run; also the name of its DVC matrix item."""
     return f"{fold}-{member}"
+
+
+def parse_run_key(key: str) -> tuple[int, str]:
+    """Invert `run_key`: the fold and the member of a DVC matrix item.
+
+    Raises
+    ------
+    StoreError
+        If it is not such a name.
+    """
+    fold, _, member = key.partition("-")
+    if not (fold.isdecimal() and member):
+        raise StoreError(f"{key!r} names no training run: give FOLD-MEMBER, e.g. 0-a")
+    return int(fold), member
 
 
 def model_folder(key: str) -> Path:

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from pipeline.errors import StoreError
 from pipeline.store.files import written_whole
@@ -110,6 +110,25 @@ class CurvePoint:
     uar: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Confusion:
+    """One test item's class and answer, for the plot of the confusion matrix."""
+
+    actual: str
+    predicted: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One point of one run's learning curve, for the plot of them all."""
+
+    run: str
+    side: str
+    iteration: int
+    loss: float
+    uar: float
+
+
 Row = TypeVar("Row")
 
 
@@ -123,7 +142,10 @@ def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
     rows = list(rows)
     known = list(_columns(kind))
     further = sorted({name for row in rows for name in getattr(row, "fields", {})})
-    with written_whole(path) as temporary, temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with (
+        written_whole(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(known + further)
         for row in rows:
@@ -145,7 +167,9 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
             reader = csv.reader(file)
             header = next(reader, [])
             if missing := [name for name in columns if name not in header]:
-                raise StoreError(f"{path}: no column {', '.join(missing)}: run `dvc repro -f` on the stage that writes it")
+                raise StoreError(
+                    f"{path}: no column {', '.join(missing)}: run `dvc repro -f` on the stage that writes it"
+                )
             return [_row(kind, columns, dict(zip(header, line, strict=True))) for line in reader]
     except FileNotFoundError:
         raise StoreError(f"{path}: missing: run `dvc repro`") from None
@@ -163,3 +187,31 @@ def _row(kind: type[Row], columns: Mapping[str, Any], cells: Mapping[str, str]) 
 def read_all(paths: Sequence[Path], kind: type[Row]) -> list[Row]:
     """Read several tables of one type, one after the other."""
     return [row for path in paths for row in read_rows(path, kind)]
+
+
+class LiveTable:
+    """A table that can be read while it grows: every row is on disk as soon as it is known."""
+
+    def __init__(self, path: Path, kind: type[Any]) -> None:
+        self._path = path
+        self._names = list(_columns(kind))
+
+    def __enter__(self) -> Self:
+        """Start the table anew, with its header."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self._path.open("w", newline="", encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"{self._path}: cannot be written: {error.strerror}") from error
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self._writer.writerow(self._names)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the table."""
+        self._file.close()
+
+    def append(self, row: object) -> None:
+        """Add one row."""
+        self._writer.writerow([getattr(row, name) for name in self._names])
+        self._file.flush()

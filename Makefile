@@ -1,0 +1,40 @@
+# The two commands that people use are `make repro` and `make test`; each first sets up what it needs, once.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+# DVC calls plain `python`: it has to be the environment's.
+RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help setup repro test lint lock clean
+
+help: ## Say what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY) ## Make .venv with emospec installed under the pins of requirements.lock
+
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1); Python 3.11 or newer is needed: make PYTHON=python3.11 ..." >&2; exit 1; }
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing emospec and its packages into $(VENV) (minutes, once) ..."
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[dev]'
+	@$(VENV)/bin/emospec doctor
+	@touch $@
+
+repro: $(READY) ## Run the pipeline: what has changed since the last time, and print the results
+	@$(RUN) dvc repro
+	@$(RUN) emospec results
+
+test: $(READY) ## Run the whole test suite
+	@$(RUN) python -m pytest -n 2 --dist loadfile
+
+lint: $(READY) ## Format check, lint, types, layers
+	@$(RUN) ruff format --check . && $(RUN) ruff check . && $(RUN) mypy && $(RUN) lint-imports
+
+lock: $(READY) ## Write the versions that are installed now into requirements.lock
+	@$(VENV)/bin/python -m pip freeze --exclude-editable | sed -E 's/\+[a-z0-9.]+$$//' > requirements.lock
+
+clean: ## Remove the environment; results and DVC's cache stay
+	rm -rf $(VENV)

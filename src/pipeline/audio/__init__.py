@@ -1,0 +1,1 @@
+"""Sound: reading it checked, cutting it into blocks, measuring it."""

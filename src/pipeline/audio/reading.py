@@ -1,0 +1,282 @@
+"""Read one recording as mono float32 at the rate asked for, or say in one line why not.
+
+Decoders give fewer samples, none, or plausible nonsense for a damaged file, mostly without an error. So the container
+is checked before decoding (sniffing, chunks, streams), the samples while decoding, and their number after it.
+"""
+
+import errno
+import hashlib
+import math
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile
+import soxr
+
+from pipeline.audio.chunks import Header, check_aiff, check_wave
+from pipeline.audio.sniffing import HEAD_BYTES, sniff_container
+from pipeline.audio.streams import FlacInfo, check_mpeg, check_ogg, id3_length, read_flac_info
+from pipeline.errors import AudioError
+
+MIN_RATE, MAX_RATE = 4000, 384_000  # Hz
+MAX_CHANNELS = 8
+MAX_PEAK = 8.0  # 18 dB over full scale: beyond it the samples are no sound in -1..1
+BLOCK_FRAMES = 1 << 18
+RESAMPLE_QUALITY = "HQ"
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+@dataclass(frozen=True)
+class Sound:
+    """One recording, or one event cut from it.
+
+    Attributes
+    ----------
+    samples
+        float32 (n_samples,), mono, at the rate asked for; full scale is -1..1.
+    source_rate
+        Hz, as in the file.
+    channels
+        As in the file.
+    pcm_sha256
+        Of the source rate (4 bytes, little-endian) and the mono float32 samples at that rate (little-endian, without
+        negative zeros): the same sound in WAV and FLAC, or in a mono and a dual-mono file, gives the same.
+    notes
+        What was tolerated in the file.
+    """
+
+    samples: np.ndarray
+    source_rate: int
+    channels: int
+    pcm_sha256: str
+    notes: tuple[str, ...]
+
+
+class _Stream(soundfile.SoundFile):  # type: ignore[misc]
+    """A SoundFile read from front to back: a seekable one seeks after every read, which fails past a wrong length."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+def read_sound(
+    path: Path,
+    *,
+    sample_rate: int,
+    start_seconds: float | None = None,
+    end_seconds: float | None = None,
+    max_seconds: float = 12 * 3600,
+) -> Sound:
+    """Read a recording, or the event between two times of it.
+
+    Channels are averaged (in float64, rounded to float32 once). An event is cut at the source rate, sample =
+    round(seconds * rate), and then resampled: n samples become round(n * sample_rate / rate), halves upwards. The whole
+    file is decoded and checked even where an event is cut from it. Only the result and one block are held in memory.
+
+    Parameters
+    ----------
+    path
+        A regular file, or a link to one. Its content decides, not its name: WAV (RIFX, RF64 and Wave64 too), FLAC, Ogg
+        (Vorbis, Opus), MP3 or AIFF.
+    sample_rate
+        Of the result, Hz.
+    start_seconds, end_seconds
+        Of the event, in the file's time; None is the file's own start or end.
+    max_seconds
+        Longest recording accepted.
+
+    Raises
+    ------
+    AudioError
+        If the recording cannot be used; the message names the file and the reason.
+    """
+    name = shown_name(path)
+    try:
+        _check_file(path)
+        with path.open("rb") as file:
+            return _read(file, sample_rate=sample_rate, span=(start_seconds, end_seconds), max_seconds=max_seconds)
+    except AudioError as error:
+        raise AudioError(f"{name}: {error}") from None
+    except soundfile.SoundFileError as error:
+        reason = getattr(error, "error_string", str(error)).removeprefix("Error : ").strip().rstrip(".")
+        raise AudioError(f"{name}: it does not decode ({reason}): the file is damaged; fetch it again") from error
+    except OSError as error:
+        raise AudioError(f"{name}: it cannot be read ({error.strerror}): check the disk and permissions") from error
+
+
+def shown_name(path: Path) -> str:
+    """Give a file's name as it may stand in a one-line message: what does not print is escaped."""
+    return "".join(
+        mark if mark.isprintable() else mark.encode("unicode_escape").decode("ascii") for mark in path.name or str(path)
+    )
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is not a regular file, without opening it: a pipe would block for ever."""
+    try:
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:
+        raise AudioError("its name is not valid UTF-8: rename it") from None
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        if path.is_symlink():
+            target = shown_name(path.readlink())
+            raise AudioError(f"a dangling link: its target {target} does not exist; restore it") from None
+        raise AudioError("the file is missing: restore it, or take it out of the list") from None
+    except ValueError as error:
+        raise AudioError(f"no valid file name ({error}): correct the list") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise AudioError(f"a looping link ({error.strerror}): make it point at the recording") from None
+        raise
+    if not stat.S_ISREG(mode):
+        raise AudioError(f"{_KINDS.get(stat.S_IFMT(mode), 'a special file')}, not a regular file: give a sound file")
+
+
+def _read(file: BinaryIO, *, sample_rate: int, span: tuple[float | None, float | None], max_seconds: float) -> Sound:
+    header, flac = _check_container(file, size=os.fstat(file.fileno()).st_size)
+    os.lseek(file.fileno(), 0, os.SEEK_SET)  # libsndfile takes the descriptor's own position for the beginning
+    with _Stream(file.fileno(), closefd=False) as stream:
+        rate, channels = stream.samplerate, stream.channels
+        _check_format(rate=rate, channels=channels)
+        start, stop = _span_samples(span, rate=rate)
+        blocks = _decode(stream, header=header, flac=flac, max_seconds=max_seconds)
+        digest = hashlib.sha256(struct.pack("<I", rate))
+        cut = _cut(blocks, start=start, stop=stop, rate=rate)
+        samples = _collect(cut, digest=digest, rate=rate, sample_rate=sample_rate)
+    return Sound(samples, rate, channels, digest.hexdigest(), header.notes)
+
+
+def _check_container(file: BinaryIO, *, size: int) -> tuple[Header, FlacInfo | None]:
+    """Check the container by its own rules; what STREAMINFO says comes with a FLAC only."""
+    start = 0
+    kind = sniff_container(file.read(HEAD_BYTES))
+    while kind == "id3":
+        file.seek(start)
+        length = id3_length(file.read(10))
+        if not length or start + length >= size:
+            raise AudioError("an ID3 tag with no sound after it: the file is cut; fetch it again")
+        start += length
+        file.seek(start)
+        head = file.read(HEAD_BYTES)
+        kind = sniff_container(head) if head[:4].strip(b"\0") else "mpeg"
+    if kind == "flac":
+        return read_flac_info(file, start=start)
+    if kind == "mpeg":
+        return check_mpeg(file, start=start, size=size), None
+    if start:
+        raise AudioError(f"an ID3 tag before {kind.upper()} sound: remove the tag, or convert it to wav or flac")
+    if kind == "ogg":
+        return check_ogg(file, size=size), None
+    return (check_aiff if kind == "aiff" else check_wave)(file, size=size), None
+
+
+def _check_format(*, rate: int, channels: int) -> None:
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(
+            f"sample rate {rate} Hz, needed {MIN_RATE} to {MAX_RATE} Hz: resample it or correct its header"
+        )
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise AudioError(f"{channels} channels, needed 1 to {MAX_CHANNELS}: mix it down")
+
+
+def _span_samples(span: tuple[float | None, float | None], *, rate: int) -> tuple[int, int | None]:
+    """Turn an event's times (s) into samples at the source rate; no end stays None."""
+    start, end = span
+    for value in span:
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise AudioError(f"event from {start} to {end} s: needed times of 0 or more; correct the list")
+    first = round((start or 0.0) * rate)
+    stop = None if end is None else round(end * rate)
+    if stop is not None and first >= stop:
+        raise AudioError(f"event from {start or 0} to {end} s holds no sample at {rate} Hz: correct its times")
+    return first, stop
+
+
+def _decode(stream: _Stream, *, header: Header, flac: FlacInfo | None, max_seconds: float) -> Iterator[np.ndarray]:
+    """Yield the recording as mono blocks, float32 (n_frames,); refuse samples that are no sound, and a wrong number."""
+    most = max_seconds * stream.samplerate
+    md5 = hashlib.md5(usedforsecurity=False) if flac and flac.md5 and flac.bits in (8, 16, 24) else None
+    buffer = np.empty((BLOCK_FRAMES, stream.channels), dtype=np.int32 if md5 else np.float32)
+    n_frames = 0
+    while n_read := len(block := stream.read(out=buffer)):
+        n_frames += n_read
+        if n_frames > most:
+            raise AudioError(f"longer than {max_seconds:g} s: cut it into shorter recordings")
+        if md5 and flac:  # FLAC's MD5 is of the samples in whole bytes; libsndfile puts them at the top of the 32 bits
+            md5.update(block.astype("<i4").view("u1").reshape(-1, 4)[:, 4 - flac.bits // 8 :].tobytes())
+            block = block.astype(np.float32) * np.float32(2.0**-31)
+        peak = float(np.abs(block).max())
+        if not math.isfinite(peak):
+            raise AudioError("it holds NaN or infinite samples: export it again")
+        if peak > MAX_PEAK:
+            raise AudioError(f"its peak is {peak:g}, needed at most {MAX_PEAK:g} (full scale is 1): scale it down")
+        yield block.mean(axis=1, dtype=np.float64).astype(np.float32) + np.float32(0)  # + 0 makes -0.0 a plain zero
+    _check_number(stream, n_frames=n_frames, header=header)
+    if md5 and flac and md5.digest() != flac.md5:
+        raise AudioError("damaged FLAC: its samples do not match its own MD5; fetch it again")
+
+
+def _check_number(stream: _Stream, *, n_frames: int, header: Header) -> None:
+    """Compare the frames that were decoded with what the checks and the decoder's own header say."""
+    if n_frames == 0:
+        raise AudioError("no sound in it (0 samples): fetch or export the recording again")
+    expected = stream.frames if header.n_frames is None else header.n_frames
+    # The decoder's own number is a guess where only a least one is known, and the largest where the header tells none.
+    is_known = header.n_frames is not None or not (header.least_frames or stream.frames == np.iinfo(np.int64).max)
+    if is_known and n_frames != expected:
+        raise AudioError(
+            f"truncated or damaged {stream.format}: the header tells {expected} samples, {n_frames} came out: "
+            "fetch it again"
+        )
+    if n_frames < header.least_frames:
+        raise AudioError(
+            f"{n_frames} of at least {header.least_frames} samples came out (an MP3 of varying bit rate without a "
+            "header that tells its length): convert it to wav or flac"
+        )
+
+
+def _cut(blocks: Iterator[np.ndarray], *, start: int, stop: int | None, rate: int) -> Iterator[np.ndarray]:
+    """Yield what lies in [start, stop) samples; goes on to the end, so that the checks of the whole file are made."""
+    position = 0
+    for block in blocks:
+        wanted = block[max(0, start - position) : len(block) if stop is None else max(0, stop - position)]
+        position += len(block)
+        if len(wanted):
+            yield wanted
+    if start >= position or (stop is not None and stop > position + 1):
+        end = "the end" if stop is None else f"{stop / rate:g} s"
+        raise AudioError(
+            f"event from {start / rate:g} s to {end}, but the file lasts {position / rate:g} s: correct it"
+        )
+
+
+def _collect(blocks: Iterator[np.ndarray], *, digest: "hashlib._Hash", rate: int, sample_rate: int) -> np.ndarray:
+    """Digest and resample block by block; float32 (n_samples,)."""
+    resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, "float32", RESAMPLE_QUALITY)
+    held, n_source = bytearray(), 0  # grows in place: neither the header's word nor a second copy is needed
+    for block in blocks:
+        digest.update(block.astype("<f4", copy=False).data)
+        n_source += len(block)
+        held += (block if resampler is None else resampler.resample_chunk(block)).data
+    if resampler is not None:
+        held += resampler.resample_chunk(np.empty(0, dtype=np.float32), last=True).data
+    n_samples = (2 * n_source * sample_rate + rate) // (2 * rate)
+    if n_samples == 0:
+        raise AudioError(f"{n_source} samples at {rate} Hz are less than one at {sample_rate} Hz: leave it out")
+    missing = 4 * n_samples - len(held)
+    held += bytes(max(0, missing))
+    return np.frombuffer(held, dtype=np.float32, count=n_samples)

@@ -1,0 +1,239 @@
+"""What recording facts or a thumbnail alone achieve on the same split: the bar that a network has to clear."""
+
+import functools
+import math
+import warnings
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from pipeline.errors import MetricsError, SplitError, StoreError
+from pipeline.store.tables import Block, Clip, Gain
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.integer[Any]]
+Flags = NDArray[np.bool_]
+
+NUISANCES = ("clip_seconds", "block_lufs", "bandwidth_hz", "floor_db", "padding")
+THUMBNAIL_CELLS = 14  # along each side: coarse enough to hold no texture, only where there is energy
+LOWEST_LUFS = -70.0  # the absolute gate of ITU-R BS.1770-5: what is quieter has no loudness
+MAX_ITERATIONS = 5000
+
+
+def nuisance_facts(clips: Sequence[Clip], blocks: Sequence[Block], gains: Sequence[Gain]) -> Floats:
+    """Collect what should not tell an emotion, but may.
+
+    Parameters
+    ----------
+    clips, blocks, gains
+        The tables; clips and gains in any order, one row for every block that is named.
+
+    Returns
+    -------
+    array
+        (n_blocks, 5), columns as `NUISANCES`: natural log of the clip's seconds; loudness before normalisation (LUFS,
+        at least -70, which also stands for silence); the clip's bandwidth (Hz) and floor (dB re full scale); the share
+        of the block, 0 to 1, that repeats the clip or is padding.
+
+    Raises
+    ------
+    StoreError
+        If a block has no clip or no loudness, or a fact is not a number.
+    """
+    clip_of = {clip.clip_id: clip for clip in clips}
+    lufs_of = {gain.block_id: gain.lufs for gain in gains}
+    facts = np.empty((len(blocks), len(NUISANCES)))
+    for row, block in enumerate(blocks):
+        if block.clip_id not in clip_of or block.block_id not in lufs_of:
+            what = "loudness" if block.clip_id in clip_of else "clip"
+            raise StoreError(f"{block.block_id}: no {what} of this block in the tables: run `dvc repro`")
+        clip = clip_of[block.clip_id]
+        filled = 0.0 if block.fill == "none" else max(0.0, 1 - clip.n_samples / block.n_samples)
+        loudness = max(lufs_of[block.block_id], LOWEST_LUFS)
+        facts[row] = (_log(clip.seconds), loudness, clip.bandwidth_hz, clip.floor_db, filled)
+    if not np.isfinite(facts).all():
+        row, column = np.argwhere(~np.isfinite(facts))[0]
+        raise StoreError(
+            f"{blocks[row].block_id}: {NUISANCES[column]} is {facts[row, column]}: run `dvc repro -f` on its stage"
+        )
+    return facts
+
+
+def thumbnails(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+    """Shrink images to area means over a 14 x 14 grid.
+
+    A pixel across an edge of the grid counts in each cell by the share of it that lies there: exact for every size.
+
+    Parameters
+    ----------
+    images
+        Images (height, width, 3), or batches of them (n, height, width, 3), taken one at a time.
+
+    Returns
+    -------
+    array
+        (n_images, 14 * 14 * 3), 0 to 1, row by row from the top, left to right, channels last.
+
+    Raises
+    ------
+    StoreError
+        If an image is not 8-bit RGB.
+    """
+    with threadpool_limits(limits=1, user_api="blas"):  # products this small lose by threads, much on a busy machine
+        rows = [_shrink(image) for batch in images for image in (batch if batch.ndim == 4 else [batch])]
+    return np.stack(rows) if rows else np.empty((0, THUMBNAIL_CELLS**2 * 3), dtype=np.float32)
+
+
+def fit_predict(features: NDArray[Any], labels: Integers, train: Flags, *, n_classes: int) -> Floats:
+    """Fit a multinomial logistic regression on the training rows and predict all rows.
+
+    Columns are standardised by the training rows; one that is constant there becomes 0. The penalty is L2 with C = 1,
+    and every class has the same weight. The loss is convex, L-BFGS starts at 0 and one thread adds up, so nothing
+    is left to chance or to the number of cores. Should 5000 iterations not reach scikit-learn's tolerance, the last
+    weights are taken: close to its optimum is still a baseline.
+
+    Parameters
+    ----------
+    features
+        (n, d).
+    labels
+        (n,), 0 to n_classes - 1 in training rows; others are not looked at.
+    train
+        (n,), true for rows to learn from.
+
+    Returns
+    -------
+    array
+        Probabilities (n, n_classes).
+
+    Raises
+    ------
+    MetricsError
+        If lengths differ or a feature is NaN or infinite.
+    SplitError
+        If a class has no training row.
+    """
+    if len(features) != len(labels):
+        raise MetricsError(f"{len(features)} rows of features for {len(labels)} labels: need one each")
+    counts = _count_classes(labels, train, n_classes=n_classes)
+    if n_classes < 2 or not counts.all():
+        found = ", ".join(str(count) for count in counts.tolist())
+        raise SplitError(f"a regression needs training blocks of at least two classes, and of each: found {found}")
+    standard = _standardise(features, train)
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=MAX_ITERATIONS)
+    with warnings.catch_warnings(), threadpool_limits(limits=1, user_api="blas"):
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(standard[train], labels[train])
+    return np.asarray(model.predict_proba(standard), dtype=np.float64)
+
+
+def majority(labels: Integers, train: Flags, *, n_classes: int) -> Floats:
+    """Answer every row with the most frequent class among the `train` rows, of equals the first: (n, n_classes).
+
+    Raises
+    ------
+    MetricsError
+        If lengths differ or a training label is none of the classes.
+    SplitError
+        If there is no training row.
+    """
+    counts = _count_classes(labels, train, n_classes=n_classes)
+    probabilities = np.zeros((len(labels), n_classes))
+    probabilities[:, counts.argmax()] = 1
+    return probabilities
+
+
+def all_baselines(
+    facts: Floats,
+    small_images: NDArray[np.float32],
+    labels: Integers,
+    *,
+    train: Flags,
+    train_before_balance: Flags,
+    n_classes: int,
+) -> dict[str, Floats]:
+    """Give the probabilities (n, n_classes) of every baseline, by its name in metrics.json.
+
+    Parameters
+    ----------
+    facts, small_images
+        From `nuisance_facts` (n, 5) and `thumbnails` (n, 588).
+    labels
+        (n,).
+    train
+        (n,), what the network learns from, and the regressions too.
+    train_before_balance
+        (n,), `train` and what balancing dropped from it: after balancing no class is the most frequent.
+
+    Raises
+    ------
+    MetricsError, SplitError
+        As `fit_predict` and `majority`.
+    """
+    return {
+        "majority": majority(labels, train_before_balance, n_classes=n_classes),
+        "nuisance": fit_predict(facts, labels, train, n_classes=n_classes),
+        "thumbnail": fit_predict(small_images, labels, train, n_classes=n_classes),
+    }
+
+
+def _log(value: float) -> float:
+    return math.log(value) if value > 0 else -math.inf
+
+
+def _shrink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Area means of one image: (height, width, 3) -> (14 * 14 * 3,); one at a time stays in the processor's cache."""
+    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or image.size == 0:
+        raise StoreError(
+            f"an image {image.dtype} {image.shape}: need uint8 (height, width, 3): "
+            "set the representation to colour images, or leave the thumbnail out"
+        )
+    height, width, _ = image.shape
+    rows = _averaging(height, 1) @ image.reshape(height, width * 3).astype(np.float32)  # (14, width * 3)
+    cells = rows @ _averaging(width, 3).T / np.float32(255)  # (14, 14 * 3)
+    return cells.clip(0, 1).ravel()  # the weights of a cell sum to 1 but for rounding
+
+
+@functools.lru_cache
+def _averaging(n_pixels: int, n_channels: int) -> NDArray[np.float32]:
+    """Weights (14 * n_channels, n_pixels * n_channels) that average interleaved pixels into cells, channels apart."""
+    # in 1 / 14 of a pixel every edge is a whole number: a pixel is 14 long, a cell n_pixels
+    cell = np.arange(THUMBNAIL_CELLS)[:, None] * n_pixels
+    pixel = np.arange(n_pixels)[None, :] * THUMBNAIL_CELLS
+    shared = np.minimum(cell + n_pixels, pixel + THUMBNAIL_CELLS) - np.maximum(cell, pixel)
+    weights = np.maximum(shared, 0) / n_pixels
+    return np.kron(weights, np.eye(n_channels)).astype(np.float32)
+
+
+def _standardise(features: NDArray[Any], train: Flags) -> Floats:
+    """Bring each column to mean 0 and deviation 1 on the training rows; to 0 everywhere where it is constant there."""
+    values = np.asarray(features, dtype=np.float64)
+    if bad := int((~np.isfinite(values)).any(axis=1).sum()):
+        raise MetricsError(
+            f"{bad} of {len(values)} rows of features hold NaN or infinity: run `dvc repro -f` on their stage"
+        )
+    known = values[train]
+    mean, deviation = known.mean(axis=0), known.std(axis=0)
+    # what was averaged in float32 is constant to 1e-7 of its size; scaled up, that rounding would be a column of noise
+    varies = deviation > 1e-6 * np.abs(known).max(axis=0)
+    scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
+    standard: Floats = (values - mean) * scale
+    return standard
+
+
+def _count_classes(labels: Integers, train: Flags, *, n_classes: int) -> NDArray[np.intp]:
+    """Count the training rows of each class (n_classes,)."""
+    if train.shape != labels.shape or train.dtype != np.bool_:
+        raise MetricsError(f"a mask {train.dtype} {train.shape} for labels {labels.shape}: need one bool per label")
+    known = labels[train]
+    if len(known) == 0:
+        raise SplitError(f"none of {len(labels)} blocks is on the training side: check split.csv")
+    if known.min() < 0 or known.max() >= n_classes:
+        raise MetricsError(f"training labels {known.min()} to {known.max()}: need 0 to {n_classes - 1}")
+    return np.bincount(known, minlength=n_classes)

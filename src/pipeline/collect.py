@@ -1,0 +1,125 @@
+"""Recordings of one corpus -> clips.h5, clips.csv and rejected.csv: every recording is used or rejected by name."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from joblib import Parallel, delayed
+
+from pipeline.audio.facts import bandwidth_hz, floor_db
+from pipeline.audio.reading import Sound, read_sound
+from pipeline.console import track
+from pipeline.corpora import Recording
+from pipeline.errors import AudioError, CorpusError
+from pipeline.store.arrays import SOUND_CHUNK, new_arrays
+from pipeline.store.paths import clips_csv, clips_h5, rejected_csv
+from pipeline.store.tables import Clip, Rejected, write_rows
+
+Facts = tuple[float, float]
+
+
+def collect_clips(
+    corpus: str,
+    folder: Path,
+    recordings: Sequence[Recording],
+    *,
+    unlisted: Sequence[str],
+    sample_rate: int,
+    max_seconds: float,
+    n_workers: int,
+) -> tuple[list[Clip], list[Rejected]]:
+    """Read every recording, check it, and write the canonical copy of the corpus.
+
+    Parameters
+    ----------
+    recordings
+        What the corpus lists; clips are stored in this order.
+    unlisted
+        Files beside them that the corpus does not list; recorded as rejected.
+    sample_rate
+        Of the stored sound, Hz.
+
+    Raises
+    ------
+    CorpusError
+        If no recording is usable, or the same sound has two labels.
+    """
+    clips: list[Clip] = []
+    rejected = [Rejected(path=path, label="", reason="not named in clips.csv") for path in unlisted]
+    jobs = (delayed(_read)(folder, recording, sample_rate, max_seconds) for recording in recordings)
+    results = Parallel(n_jobs=n_workers, prefer="threads", return_as="generator")(jobs)
+    with new_arrays(clips_h5(corpus)) as arrays:
+        arrays.create("audio", row_shape=(), dtype="<f4", rows_in_chunk=SOUND_CHUNK)
+        progress = track(results, label=f"collect {corpus}", total=len(recordings), unit="clips")
+        for recording, result in zip(recordings, progress, strict=True):
+            if isinstance(result, str):
+                rejected.append(Rejected(path=recording.path, label=recording.label, reason=result))
+                continue
+            sound, facts = result
+            offset = arrays.append("audio", sound.samples)
+            clips.append(_clip(corpus, recording, sound, facts, offset, sample_rate))
+        _refuse(corpus, folder, clips, rejected)
+        arrays.finish({"sample_rate": sample_rate})
+    write_rows(clips_csv(corpus), Clip, clips)
+    write_rows(rejected_csv(corpus), Rejected, rejected)
+    return clips, rejected
+
+
+def _read(folder: Path, recording: Recording, sample_rate: int, max_seconds: float) -> tuple[Sound, Facts] | str:
+    """Read one recording; what is wrong with it comes back as a text, so that the rest goes on."""
+    try:
+        sound = read_sound(
+            folder / recording.path,
+            sample_rate=sample_rate,
+            start_seconds=recording.start_seconds,
+            end_seconds=recording.end_seconds,
+            max_seconds=max_seconds,
+        )
+    except AudioError as error:
+        return str(error)
+    facts = (
+        round(bandwidth_hz(sound.samples, sample_rate=sample_rate), 1),
+        round(floor_db(sound.samples, sample_rate=sample_rate), 3),
+    )
+    return sound, facts
+
+
+def _clip(corpus: str, recording: Recording, sound: Sound, facts: Facts, offset: int, sample_rate: int) -> Clip:
+    start, end = recording.start_seconds, recording.end_seconds
+    event = "" if start is None and end is None else f"#t={start or 0:g},{'' if end is None else f'{end:g}'}"
+    return Clip(
+        clip_id=f"{corpus}/{recording.path}{event}",
+        path=recording.path,
+        label=recording.label,
+        corpus=corpus,
+        offset=offset,
+        n_samples=len(sound.samples),
+        seconds=round(len(sound.samples) / sample_rate, 6),
+        start_seconds=start or 0.0,
+        pcm_sha256=sound.pcm_sha256,
+        source_rate=sound.source_rate,
+        bandwidth_hz=facts[0],
+        floor_db=facts[1],
+        channels=sound.channels,
+        licence=recording.licence,
+        fields=dict(recording.fields),
+    )
+
+
+def _refuse(corpus: str, folder: Path, clips: Sequence[Clip], rejected: Sequence[Rejected]) -> None:
+    if not clips:
+        first = f"; the first: {rejected[0].path}: {rejected[0].reason}" if rejected else ""
+        raise CorpusError(f"{folder}: none of its {len(rejected)} recordings can be used{first}")
+    if conflicts := list(_two_labels(clips)):
+        more = f" and {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
+        raise CorpusError(f"corpus {corpus}: the same sound has two labels: {conflicts[0]}{more}: keep one of them")
+
+
+def _two_labels(clips: Sequence[Clip]) -> Iterator[str]:
+    """Name clips of equal sound that are labelled differently."""
+    by_sound = defaultdict(list)
+    for clip in clips:
+        by_sound[clip.pcm_sha256].append(clip)
+    for same in by_sound.values():
+        if len({clip.label for clip in same}) > 1:
+            yield " and ".join(f"{clip.path} ({clip.label})" for clip in same)

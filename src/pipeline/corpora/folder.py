@@ -1,0 +1,108 @@
+"""A folder of recordings: labels from its clips.csv, or a sub-folder for each label."""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from pipeline.corpora.clips_table import read_clips
+from pipeline.corpora.recording import Recording, label_fault, shown
+from pipeline.errors import CorpusError
+
+CLIPS_CSV = "clips.csv"
+SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".w64", ".rf64")
+_IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
+
+
+def list_folder(folder: Path) -> list[Recording]:
+    """List the recordings of a folder corpus.
+
+    With a clips.csv, those that it names, whether or not the file is there: a missing one is rejected by name when it
+    is read. Without, every file with a sound's extension below a sub-folder, whose name is the label.
+
+    Raises
+    ------
+    CorpusError
+        If the folder is missing, holds no recordings, or its table or a label is faulty.
+    """
+    if not folder.is_dir():
+        found = "is not a folder" if folder.exists() else "is missing"
+        raise CorpusError(f"corpus folder {shown(str(folder))} {found}: put the recordings there, or set data.root")
+    table = folder / CLIPS_CSV
+    if table.exists():
+        recordings = read_clips(table)
+    else:
+        inside = [path for path in _walk_files(folder) if "/" in path and _is_sound(path)]
+        recordings = [Recording(path, _checked_label(path.split("/")[0], folder=folder)) for path in inside]
+    if not recordings:
+        raise CorpusError(_describe_lack(folder, has_table=table.exists()))
+    return recordings
+
+
+def unlisted_files(folder: Path, recordings: Iterable[Recording]) -> list[str]:
+    """List the files of a folder corpus that are no recordings of it, so that what is left out can be counted.
+
+    Parameters
+    ----------
+    folder
+        The corpus folder.
+    recordings
+        What `list_folder` gave for it.
+
+    Returns
+    -------
+    list of str
+        Paths relative to the folder, sorted. With a clips.csv only files with a sound's extension, without it all;
+        never hidden files, `__MACOSX` and `Thumbs.db`.
+    """
+    listed = {recording.path for recording in recordings}
+    has_table = (folder / CLIPS_CSV).exists()
+    return sorted(path for path in _walk_files(folder) if path not in listed and (_is_sound(path) or not has_table))
+
+
+def _walk_files(folder: Path, *, above: str = "", within: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
+    """Yield every file below a folder, in the order of names; a link back to a folder above is not entered again.
+
+    What is no folder counts as a file, a dangling link or a pipe too: reading rejects it by name.
+    """
+    try:
+        status = folder.stat()
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError as error:
+        raise CorpusError(f"corpus folder {shown(str(folder))} cannot be read ({error.strerror}): check it") from error
+    identity = (status.st_dev, status.st_ino)
+    if identity in within:
+        return
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name in _IGNORED:
+            continue
+        if Path(entry.path).is_dir():
+            yield from _walk_files(Path(entry.path), above=f"{above}{entry.name}/", within=within | {identity})
+        else:
+            yield above + entry.name
+
+
+def _is_sound(path: str) -> bool:
+    return path.lower().endswith(SOUND_SUFFIXES)
+
+
+def _checked_label(label: str, *, folder: Path) -> str:
+    if fault := label_fault(label):
+        raise CorpusError(f"corpus folder {shown(str(folder))}: the name of sub-folder {shown(label)!r} {fault}")
+    return label
+
+
+def _describe_lack(folder: Path, *, has_table: bool) -> str:
+    """Say why a folder has no recordings, and what to do."""
+    name = shown(str(folder))
+    if has_table:
+        return f"{name}/{CLIPS_CSV} names no recording: give it a line with path and label for each"
+    n_loose = sum(_is_sound(path) for path in _walk_files(folder))
+    if n_loose:
+        return (
+            f"corpus folder {name} holds {n_loose} sound files beside no label folder: move them into a sub-folder for "
+            f"each label, or write a {CLIPS_CSV} with path and label"
+        )
+    return (
+        f"corpus folder {name} holds no recordings ({' '.join(SOUND_SUFFIXES)}): add a sub-folder for each label, or a "
+        f"{CLIPS_CSV} with path and label"
+    )

@@ -1,0 +1,150 @@
+"""Predictions of all folds and members -> metrics.json and the tables behind its plots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import MetricsError
+from pipeline.metrics import evaluate_level, pool_by_clip, softmax, spread
+from pipeline.store.files import read_json, write_json
+from pipeline.store.folds import Fold, Outputs, read_fold, read_outputs
+from pipeline.store.paths import METRICS, PLOTS, SPLIT_METRICS, baselines_h5, curves_csv, outputs_h5, run_key
+from pipeline.store.tables import Confusion, Curve, CurvePoint, read_rows, write_rows
+
+BASELINES = ("majority", "nuisance", "thumbnail")
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TestBlocks:
+    """Every block on the test side of some folds: each fold's model answers for its own."""
+
+    classes: tuple[str, ...]
+    labels: NDArray[np.int64]  # (n,)
+    clips: Sequence[str]
+    groups: Sequence[str]
+
+
+def evaluate_runs(
+    folds: Sequence[int], members: Sequence[str], *, by: str, n_resamples: int, seed: int, run: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Evaluate all members on the pooled test sides of all folds, and write metrics.json and the plots' tables.
+
+    Parameters
+    ----------
+    by
+        The unit of the split: intervals resample it (clip answers of a block split: clips).
+    run
+        What else metrics.json says of the run: corpora, parameters of the model, seeds.
+
+    Raises
+    ------
+    MetricsError
+        If an output is not of the present split, or holds what is no prediction.
+    """
+    sides = {fold: read_fold(fold) for fold in folds}
+    blocks = _test_blocks(sides)
+    outputs = {key: _read(sides[key[0]], key) for key in [(fold, member) for fold in folds for member in members]}
+    of_member = {
+        member: np.concatenate(
+            [softmax(_of_test(sides[fold], outputs[fold, member].values["logits"])) for fold in folds]
+        )
+        for member in members
+    }
+
+    def levels(probabilities: Floats) -> dict[str, Any]:
+        return _levels(blocks, probabilities, by=by, n_resamples=n_resamples, seed=seed)
+
+    mean = np.mean([of_member[member] for member in members], axis=0)
+    each = {member: levels(of_member[member]) for member in members}
+    baselines = {name: levels(probabilities) for name, probabilities in _baselines(sides).items()}
+    about = [output.about for output in outputs.values()]
+    metrics = {
+        **levels(mean),
+        "members": each,
+        "spread": {level: spread([each[member][level] for member in members]) for level in ("block", "clip")},
+        "baselines": baselines,
+        "selected_on_test": any(card["selected_on_test"] for card in about),
+        "start": {member: outputs[folds[0], member].about["start"] for member in members},
+        "split": _split_summary(folds),
+        **run,
+    }
+    write_json(METRICS, metrics)
+    _write_plots(blocks, mean, folds, members)
+    return metrics
+
+
+def _read(fold: Fold, key: tuple[int, str]) -> Outputs:
+    path = outputs_h5(run_key(*key))
+    outputs = read_outputs(path, "logits")
+    if outputs.block_ids != [row.block_id for row in fold.rows] or outputs.sides != [row.side for row in fold.rows]:
+        raise MetricsError(f"{path}: predicts other blocks than the present split: run `dvc repro`")
+    return outputs
+
+
+def _of_test(fold: Fold, values: NDArray[Any]) -> NDArray[Any]:
+    return values[fold.on("test")]
+
+
+def _test_blocks(sides: Mapping[int, Fold]) -> TestBlocks:
+    rows = [row for fold in sides.values() for row in fold.rows if row.side == "test"]
+    return TestBlocks(
+        classes=next(iter(sides.values())).classes,
+        labels=np.concatenate([_of_test(fold, fold.labels) for fold in sides.values()]),
+        clips=[row.clip_id for row in rows],
+        groups=[row.group for row in rows],
+    )
+
+
+def _baselines(sides: Mapping[int, Fold]) -> dict[str, Floats]:
+    """Probabilities of every test block under each baseline."""
+    outputs = {fold: read_outputs(baselines_h5(fold), *BASELINES) for fold in sides}
+    return {
+        name: np.concatenate([_of_test(side, outputs[fold].values[name]) for fold, side in sides.items()])
+        for name in BASELINES
+    }
+
+
+def _levels(blocks: TestBlocks, probabilities: Floats, *, by: str, n_resamples: int, seed: int) -> dict[str, Any]:
+    """Metrics of the blocks, and of the clips by the mean of their blocks' probabilities."""
+    options: dict[str, Any] = {"classes": blocks.classes, "n_resamples": n_resamples, "seed": seed}
+    _, units = np.unique(blocks.groups, return_inverse=True)
+    block = evaluate_level(blocks.labels, probabilities, units, unit_name=by, **options)
+    _, first, clip = np.unique(blocks.clips, return_index=True, return_inverse=True)
+    unit_of_clip, unit_name = (np.arange(len(first)), "clip") if by == "block" else (units[first], by)
+    pooled = pool_by_clip(probabilities, clip)
+    return {
+        "block": block,
+        "clip": evaluate_level(blocks.labels[first], pooled, unit_of_clip, unit_name=unit_name, **options),
+    }
+
+
+def _split_summary(folds: Sequence[int]) -> dict[str, Any]:
+    """What of split.json belongs beside every number."""
+    split = read_json(SPLIT_METRICS)
+    return {
+        **{name: split[name] for name in ("by", "method", "balance", "validation", "n_folds", "leakage")},
+        "folds": list(folds),
+    }
+
+
+def _write_plots(blocks: TestBlocks, probabilities: Floats, folds: Sequence[int], members: Sequence[str]) -> None:
+    _, first, clip = np.unique(blocks.clips, return_index=True, return_inverse=True)
+    answers = {
+        "block": (blocks.labels, probabilities),
+        "clip": (blocks.labels[first], pool_by_clip(probabilities, clip)),
+    }
+    for level, (labels, values) in answers.items():
+        pairs = zip(labels.tolist(), values.argmax(axis=1).tolist(), strict=True)
+        rows = [Confusion(actual=blocks.classes[actual], predicted=blocks.classes[guess]) for actual, guess in pairs]
+        write_rows(PLOTS / f"confusion_{level}.csv", Confusion, rows)
+    curves = [
+        Curve(run=run_key(fold, member), side=point.side, iteration=point.iteration, loss=point.loss, uar=point.uar)
+        for fold in folds
+        for member in members
+        for point in read_rows(curves_csv(run_key(fold, member)), CurvePoint)
+    ]
+    write_rows(PLOTS / "learning_curves.csv", Curve, curves)

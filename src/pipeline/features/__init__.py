@@ -1,0 +1,1 @@
+"""What one block of sound becomes before a classifier sees it."""

@@ -1,0 +1,29 @@
+"""The baselines of one fold, from files to files."""
+
+from collections.abc import Sequence
+
+from pipeline.baselines import all_baselines, nuisance_facts, thumbnails
+from pipeline.store.folds import read_fold, write_outputs
+from pipeline.store.images import open_images
+from pipeline.store.paths import SPECTROGRAMS_LIST, baselines_h5, blocks_csv, clips_csv, loudness_csv
+from pipeline.store.tables import Block, Clip, Gain, SpectrogramFile, read_all, read_rows
+
+
+def fit_baselines(fold_index: int, corpora: Sequence[str]) -> None:
+    """Fit the baselines on a fold's training side and write their probabilities for every block."""
+    fold = read_fold(fold_index)
+    clips = read_all([clips_csv(corpus) for corpus in corpora], Clip)
+    blocks = {block.block_id: block for block in read_all([blocks_csv(corpus) for corpus in corpora], Block)}
+    gains = read_all([loudness_csv(corpus) for corpus in corpora], Gain)
+    facts = nuisance_facts(clips, [blocks[row.block_id] for row in fold.rows], gains)
+    with open_images(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
+        small = thumbnails(images.batch([row.block_id]) for row in fold.rows)
+    probabilities = all_baselines(
+        facts,
+        small,
+        fold.labels,
+        train=fold.on("train"),
+        train_before_balance=fold.on("train", "dropped"),
+        n_classes=len(fold.classes),
+    )
+    write_outputs(baselines_h5(fold_index), fold, probabilities, about={"classes": fold.classes})

@@ -1,0 +1,1 @@
+"""Networks, their starting weights, their checkpoints, and how images go through them."""

@@ -1,0 +1,112 @@
+"""Blocks of one corpus -> the table of their loudness and of the gain that normalises each."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from pipeline.audio.loudness import Measurement, add_up, choose_gain, gate_powers, measure
+from pipeline.console import track
+from pipeline.store.arrays import open_arrays
+from pipeline.store.paths import blocks_csv, clips_csv, clips_h5, loudness_csv
+from pipeline.store.sound import Samples, clip_pieces, read_run, runs_of_blocks
+from pipeline.store.tables import Block, Clip, Gain, read_rows, write_rows
+
+
+def normalize_corpus(
+    corpus: str,
+    *,
+    sample_rate: int,
+    scope: str,
+    method: str,
+    target_db: float,
+    max_gain_db: float,
+    limit_peak: bool,
+    n_workers: int,
+) -> list[Gain]:
+    """Measure every block of a corpus, choose its gain and write the table of both.
+
+    `scope` says what shares one gain: block, clip or corpus; with none every gain is 0 dB. What is silent keeps its
+    level, whatever it shares a gain with.
+    """
+    clips = {clip.clip_id: clip for clip in read_rows(clips_csv(corpus), Clip)}
+    blocks = read_rows(blocks_csv(corpus), Block)
+    groups = [(clips[clip_id], list(own)) for clip_id, own in groupby(blocks, key=lambda block: block.clip_id)]
+    with open_arrays(clips_h5(corpus)) as file:
+        jobs = (delayed(_measure_clip)(file["audio"], clip, own, sample_rate) for clip, own in groups)
+        results = Parallel(n_jobs=n_workers, prefer="threads", return_as="generator")(jobs)
+        measured = list(track(results, label=f"normalise {corpus}", total=len(groups), unit="clips"))
+    corpus_level = add_up([whole for whole, _ in measured])
+    gains = []
+    for (_, own), (whole, parts) in zip(groups, measured, strict=True):
+        for block, part in zip(own, parts, strict=True):
+            reference = {"none": None, "block": part, "clip": whole, "corpus": corpus_level}[scope]
+            gains.append(
+                _gain(
+                    block.block_id,
+                    part,
+                    reference,
+                    method=method,
+                    target_db=target_db,
+                    max_gain_db=max_gain_db,
+                    limit_peak=limit_peak,
+                )
+            )
+    write_rows(loudness_csv(corpus), Gain, gains)
+    return gains
+
+
+def _measure_clip(
+    audio: Any, clip: Clip, blocks: Sequence[Block], sample_rate: int
+) -> tuple[Measurement, list[Measurement]]:
+    """Measure a clip as a whole, and each of its blocks."""
+    filled = blocks[0].fill != "none"
+    pieces = list(read_run(audio, clip, blocks)) if filled else clip_pieces(audio, clip)
+    length = blocks[0].n_samples if filled else clip.n_samples
+    stretches = [(0, length), *((block.start, block.n_samples) for block in blocks)]
+    starts, lengths = np.array(stretches, dtype=np.int64).T
+    powers = gate_powers(pieces, starts, lengths, sample_rate=sample_rate)
+    parts = [measure(samples, power) for samples, power in zip(_in_order(audio, clip, blocks), powers[1:], strict=True)]
+    silence = np.zeros(0)  # the powers of the whole clip are known; its pieces bring the sums and the peak
+    sums = add_up([measure(piece, silence) for piece in clip_pieces(audio, clip)])
+    whole = dataclasses.replace(sums, powers=powers[0])
+    return whole, parts
+
+
+def _in_order(audio: Any, clip: Clip, blocks: Sequence[Block]) -> Iterator[Samples]:
+    for run in runs_of_blocks(blocks):
+        yield from read_run(audio, clip, run)
+
+
+def _gain(
+    block_id: str,
+    block: Measurement,
+    reference: Measurement | None,
+    *,
+    method: str,
+    target_db: float,
+    max_gain_db: float,
+    limit_peak: bool,
+) -> Gain:
+    offset = reference.mean if reference and method == "zscore" else 0.0
+    gain_db, flag = 0.0, ""
+    if block.peak() == 0.0:
+        flag = "silent"
+    elif reference is not None:
+        # What shares a gain must share its limit too.
+        peak = reference.peak(offset) if limit_peak else block.peak(offset)
+        target = 0.0 if method == "zscore" else target_db
+        level = reference.level_db(method)
+        gain_db, flag = choose_gain(level, peak, target_db=target, max_gain_db=max_gain_db, limit_peak=limit_peak)
+    gain_db = round(gain_db, 4)
+    return Gain(
+        block_id=block_id,
+        lufs=round(block.lufs, 4),
+        gain_db=gain_db,
+        offset=round(offset, 9),
+        peak=round(block.peak(offset) * 10 ** (gain_db / 20), 6),
+        flag=flag,
+    )

@@ -1,0 +1,113 @@
+"""One training run, from files to files: train a member on a fold, and predict every block with it."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pipeline.console import track
+from pipeline.errors import StoreError
+from pipeline.models.checkpoint import ModelCard, load_model, save_model
+from pipeline.models.inference import batches, choose_device, outputs_of, prepare_torch
+from pipeline.models.networks import start_network
+from pipeline.models.weights import read_weights
+from pipeline.store.files import write_json
+from pipeline.store.folds import Fold, read_fold, write_outputs
+from pipeline.store.images import open_images
+from pipeline.store.paths import SPECTROGRAMS_LIST, curves_csv, model_folder, outputs_h5, run_key, weights_folder
+from pipeline.store.tables import CurvePoint, LiveTable, SpectrogramFile, read_rows
+from pipeline.train import Recipe, Side, provenance, train_network
+
+PREDICT_BATCH = 64  # images; fixed, because sums in another order give other last digits
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where and how reproducibly to compute; as in params.yaml's section `train`."""
+
+    device: str
+    threads: int
+    deterministic: bool
+
+    def prepare(self) -> torch.device:
+        """Set torch up and return the device."""
+        prepare_torch(threads=self.threads, deterministic=self.deterministic)
+        return choose_device(self.device)
+
+
+def _side(fold: Fold, name: str) -> Side:
+    there = fold.on(name)
+    return Side(block_ids=[row.block_id for row in fold.rows if row.side == name], labels=fold.labels[there])
+
+
+def train_run(
+    fold_index: int,
+    member: str,
+    *,
+    network_name: str,
+    init: str,
+    recipe: Recipe,
+    validation: str,
+    compute: Compute,
+) -> None:
+    """Train one member on one fold's training side; write its model, its provenance and its learning curves.
+
+    `validation` says which side is watched, and chosen on if the recipe keeps the best: none, fraction (the validation
+    side) or test.
+    """
+    device = compute.prepare()
+    fold = read_fold(fold_index)
+    listed = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
+    state, start = read_weights(weights_folder(member), network_name)
+    network = start_network(network_name, n_classes=len(fold.classes), weights=state, init=init, seed=recipe.seed)
+
+    watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
+    key = run_key(fold_index, member)
+    with open_images(listed) as images, LiveTable(curves_csv(key), CurvePoint) as curves:
+        kept = train_network(
+            network,
+            images,
+            _side(fold, "train"),
+            _side(fold, watched) if watched else None,
+            n_classes=len(fold.classes),
+            recipe=recipe,
+            device=device,
+            on_point=curves.append,
+        )
+        card = ModelCard(
+            network=network_name,
+            classes=fold.classes,
+            representation=images.representation,
+            normalise=recipe.normalise,
+            start=start,
+            seed=recipe.seed,
+            fold=fold_index,
+            images_sha256={row.corpus: row.sha256 for row in listed},
+            kept_iteration=kept,
+            selected_on_test=watched == "test" and recipe.keep == "best",
+        )
+    save_model(model_folder(key), network, card)
+    write_json(model_folder(key) / "provenance.json", provenance(device))
+
+
+def predict_run(fold_index: int, member: str, *, compute: Compute) -> None:
+    """Write logits and last features of every block of a fold under its trained model."""
+    device = compute.prepare()
+    fold = read_fold(fold_index)
+    key = run_key(fold_index, member)
+    network, card = load_model(model_folder(key))
+    if card.classes != fold.classes:
+        raise StoreError(
+            f"{model_folder(key)}: trained for {card.classes}, the split has {fold.classes}: run `dvc repro`"
+        )
+    block_ids = [row.block_id for row in fold.rows]
+    network.to(device)
+    with open_images(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
+        pictures = (images.batch(ids) for ids in batches(block_ids, PREDICT_BATCH))
+        outputs = outputs_of(network, pictures, normalise=card.normalise, device=device)
+        n_batches = -(-len(block_ids) // PREDICT_BATCH)
+        results = list(track(outputs, label=f"predict {key}", total=n_batches, unit="batches"))
+    logits, features = (np.concatenate(parts) for parts in zip(*results, strict=True))
+    about = {name: value for name, value in dataclasses.asdict(card).items() if name != "representation"}
+    write_outputs(outputs_h5(key), fold, {"logits": logits, "features": features}, about=about)

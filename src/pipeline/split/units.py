@@ -1,0 +1,201 @@
+"""Blocks into units: what a split may not tear apart, with clips of equal sound joined."""
+
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import SplitError
+from pipeline.store.tables import Block, Clip
+
+# An event's ends are rounded to samples, at its own rate and again at the common one, so events that only touch may
+# seem to share less than this.
+TOUCH_SECONDS = 1e-3
+NAMES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Units:
+    """The blocks of variant 0, in their given order, and the units that they belong to.
+
+    Attributes
+    ----------
+    blocks, labels
+        Each block, and the label of its clip.
+    names
+        Names of the units, sorted.
+    classes
+        The labels, sorted.
+    unit, label
+        Index into `names` and `classes` of each block, (n_blocks,).
+    ranks
+        The blocks' indices in the order of their block_id, so that what is drawn depends on no file's order.
+    joined
+        How many units hold clips of several names because their sound is the same.
+    """
+
+    blocks: tuple[Block, ...]
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+    classes: tuple[str, ...]
+    unit: NDArray[np.int64]
+    label: NDArray[np.int64]
+    ranks: NDArray[np.int64]
+    joined: int
+
+    def count(self, kept: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """Kept blocks of each class in each unit, (n_units, n_classes)."""
+        cells = self.unit[kept] * len(self.classes) + self.label[kept]
+        counts = np.bincount(cells, minlength=len(self.names) * len(self.classes))
+        return counts.reshape(len(self.names), len(self.classes))
+
+
+def find_units(clips: Sequence[Clip], blocks: Sequence[Block], *, by: str) -> Units:
+    """Say which unit each block of variant 0 belongs to.
+
+    With `by` block, each block is its own unit. Otherwise a unit is a clip, or all clips with one value of a field of
+    clips.csv (or of `corpus`); units are then joined, transitively, where they hold clips of equal decoded sound or
+    events of one recording that overlap in time. A joined unit is called by its sorted members with + between them;
+    of more than three, by the first and how many more there are.
+
+    Raises
+    ------
+    SplitError
+        If a block's clip is unknown, an id stands there twice, clips lack the field or it is the label, or one sound
+        has two labels.
+    """
+    sound = tuple(block for block in blocks if block.variant == 0)
+    used = clips_of_blocks(clips, sound)
+    _refuse_two_labels(used.values())
+    if by == "block":
+        unit_names, joined = [block.block_id for block in sound], 0
+    else:
+        of_clip, joined = _name_units(sorted(used.values(), key=lambda clip: clip.clip_id), by)
+        unit_names = [of_clip[block.clip_id] for block in sound]
+    labels = tuple(used[block.clip_id].label for block in sound)
+    names, unit = number(unit_names)
+    classes, label = number(labels)
+    ranks = np.array(sorted(range(len(sound)), key=lambda i: sound[i].block_id), dtype=np.int64)
+    return Units(
+        blocks=sound, labels=labels, names=names, classes=classes, unit=unit, label=label, ranks=ranks, joined=joined
+    )
+
+
+def clips_of_blocks(clips: Iterable[Clip], blocks: Sequence[Block]) -> dict[str, Clip]:
+    """Return the clips that have blocks, by clip_id.
+
+    Raises
+    ------
+    SplitError
+        If a block's clip is unknown, or a clip or block is there twice.
+    """
+    known: dict[str, Clip] = {}
+    for clip in clips:
+        if clip.clip_id in known:
+            raise SplitError(f"clip {clip.clip_id} is listed twice: run `dvc repro -f collect_clips`")
+        known[clip.clip_id] = clip
+    for block_id, times in Counter(block.block_id for block in blocks).items():
+        if times > 1:
+            raise SplitError(f"block {block_id} is listed {times} times: run `dvc repro -f slice_blocks`")
+    unknown = [block for block in blocks if block.clip_id not in known]
+    if unknown:
+        raise SplitError(
+            f"{len(unknown)} of {len(blocks)} blocks belong to no known clip (first: {unknown[0].block_id} of "
+            f"{unknown[0].clip_id}): the blocks are of other clips, run `dvc repro -f slice_blocks`"
+        )
+    return {clip_id: known[clip_id] for clip_id in sorted({block.clip_id for block in blocks})}
+
+
+def number(values: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Return the values, sorted and without repeats, and the index of each given one among them."""
+    names = tuple(sorted(set(values)))
+    index = {name: i for i, name in enumerate(names)}
+    return names, np.fromiter((index[value] for value in values), dtype=np.int64, count=len(values))
+
+
+def field_value(clip: Clip, name: str) -> str:
+    """Return a clip's value of a field by which clips are grouped; empty where it has none."""
+    return clip.corpus if name == "corpus" else clip.fields.get(name, "")
+
+
+def _name_units(clips: Sequence[Clip], by: str) -> tuple[dict[str, str], int]:
+    """Return the unit's name of each clip_id, and the number of units that were joined from several."""
+    values = {clip.clip_id: clip.clip_id if by == "clip" else field_value(clip, by) for clip in clips}
+    if by != "clip":
+        _refuse_field(clips, by)
+    root = {value: value for value in values.values()}
+    for one, other in _same_sound(clips):
+        # Roots are the smallest names, so the result is the same in whatever order the pairs come.
+        low, high = sorted((_root(root, values[one.clip_id]), _root(root, values[other.clip_id])))
+        root[high] = low
+    members = defaultdict(list)
+    for value in sorted(root):
+        members[_root(root, value)].append(value)
+    names = {value: _join(members[_root(root, value)]) for value in root}
+    joined = sum(len(group) > 1 for group in members.values())
+    return {clip_id: names[value] for clip_id, value in values.items()}, joined
+
+
+def _root(root: dict[str, str], value: str) -> str:
+    while root[value] != value:
+        root[value] = root[root[value]]
+        value = root[value]
+    return value
+
+
+def _join(members: Sequence[str]) -> str:
+    if len(members) > NAMES_SHOWN:
+        return f"{members[0]}+{len(members) - 1} more"
+    return "+".join(members)
+
+
+def _same_sound(clips: Sequence[Clip]) -> Iterator[tuple[Clip, Clip]]:
+    """Pairs that hold the same sound, enough of them to connect all that do."""
+    first: dict[str, Clip] = {}
+    recordings: dict[Hashable, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        if clip.pcm_sha256:
+            yield first.setdefault(clip.pcm_sha256, clip), clip
+        recordings[clip.corpus, clip.path].append(clip)
+    for events in recordings.values():
+        events.sort(key=lambda clip: (clip.start_seconds, clip.clip_id))
+        latest = events[0]
+        for event in events[1:]:
+            latest_end = latest.start_seconds + latest.seconds
+            if event.start_seconds + TOUCH_SECONDS < latest_end:
+                yield latest, event
+            if event.start_seconds + event.seconds > latest_end:
+                latest = event
+
+
+def _refuse_two_labels(clips: Iterable[Clip]) -> None:
+    first: dict[str, Clip] = {}
+    for clip in clips:
+        other = first.setdefault(clip.pcm_sha256, clip) if clip.pcm_sha256 else clip
+        if other.label != clip.label:
+            raise SplitError(
+                f"{other.clip_id} and {clip.clip_id} hold the same sound under two labels, {other.label!r} and "
+                f"{clip.label!r}: correct one of them, or leave both out"
+            )
+
+
+def _refuse_field(clips: Sequence[Clip], by: str) -> None:
+    if by == "label":
+        raise SplitError(
+            "split.by: label would put whole classes on one side: split by clip, or by a field of clips.csv"
+        )
+    lacking = [clip for clip in clips if not field_value(clip, by)]
+    if not lacking:
+        return
+    of_all = {"block", "clip", "corpus"} | _fields_of_all([clip.fields for clip in clips])
+    raise SplitError(
+        f"split.by: {len(lacking)} of {len(clips)} clips have no {by!r} (corpora "
+        f"{', '.join(sorted({clip.corpus for clip in lacking}))}; first: {lacking[0].clip_id}): fill it in, leave "
+        f"those corpora out, or split by what all clips have: {', '.join(sorted(of_all))}"
+    )
+
+
+def _fields_of_all(fields: Sequence[Mapping[str, str]]) -> set[str]:
+    return set.intersection(*({name for name, value in each.items() if value} for each in fields)) - {"label"}

@@ -1,0 +1,83 @@
+"""One fold of the split, and the arrays over its blocks that models and baselines leave behind."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import SplitError
+from pipeline.store.arrays import decode_texts, encode_texts, new_arrays, open_arrays
+from pipeline.store.paths import SPLIT
+from pipeline.store.tables import SplitRow, read_rows
+
+
+@dataclass(frozen=True)
+class Fold:
+    """The blocks of one fold, in the order of split.csv."""
+
+    rows: Sequence[SplitRow]
+    classes: tuple[str, ...]  # sorted
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Index of each block's class (n,)."""
+        index = {label: i for i, label in enumerate(self.classes)}
+        return np.array([index[row.label] for row in self.rows], dtype=np.int64)
+
+    def on(self, *sides: str) -> NDArray[np.bool_]:
+        """Which blocks (n,) are on one of these sides."""
+        return np.array([row.side in sides for row in self.rows])
+
+
+def read_fold(fold: int) -> Fold:
+    """Read one fold of the split.
+
+    Raises
+    ------
+    SplitError
+        If the split has no such fold.
+    """
+    rows = read_rows(SPLIT, SplitRow)
+    own = [row for row in rows if row.fold == fold]
+    if not own:
+        last = max((row.fold for row in rows), default=-1)
+        raise SplitError(f"runs.folds: there is no fold {fold}: this split has folds 0 to {last}")
+    return Fold(own, tuple(sorted({row.label for row in rows})))
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a model or the baselines say of every block of a fold."""
+
+    block_ids: list[str]
+    sides: list[str]
+    values: dict[str, NDArray[Any]]  # (n_blocks, ...) each
+    about: dict[str, Any]
+
+
+def write_outputs(path: Path, fold: Fold, values: Mapping[str, NDArray[Any]], *, about: Mapping[str, Any]) -> None:
+    """Write arrays (n_blocks, n) in the order of a fold's blocks, with the blocks' names and sides."""
+    texts = {
+        "block_id": encode_texts([row.block_id for row in fold.rows]),
+        "side": encode_texts([row.side for row in fold.rows]),
+    }
+    with new_arrays(path) as arrays:
+        for name, rows in {**texts, **values}.items():
+            arrays.create(name, row_shape=rows.shape[1:], dtype=rows.dtype, rows_in_chunk=min(max(len(rows), 1), 256))
+            arrays.append(name, rows)
+        arrays.finish({"about": json.dumps(about, sort_keys=True)})
+
+
+def read_outputs(path: Path, *names: str) -> Outputs:
+    """Read some of the arrays of `write_outputs`, and all names and sides."""
+    with open_arrays(path) as file:
+        return Outputs(
+            block_ids=decode_texts(file["block_id"][:]),
+            sides=decode_texts(file["side"][:]),
+            values={name: file[name][:] for name in names},
+            about=json.loads(str(file.attrs["about"])),
+        )

@@ -1,0 +1,196 @@
+"""One training loop: a network, the images of a fold's training side, and learning curves while it runs."""
+
+import copy
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pipeline.console import track
+from pipeline.errors import ModelError
+from pipeline.models.inference import batches, outputs_of, to_input
+from pipeline.models.networks import Network, seeded
+from pipeline.store.images import Images
+from pipeline.store.tables import CurvePoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """The blocks of one side and their labels."""
+
+    block_ids: Sequence[str]
+    labels: NDArray[np.int64]  # (n,), index of the class
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to train; the fields are explained in params.yaml's section `train`."""
+
+    epochs: int
+    batch_images: int
+    optimizer: str
+    learning_rate: float
+    head_rate_factor: float
+    momentum: float
+    weight_decay: float
+    validate_every: int
+    keep: str
+    normalise: str
+    seed: int
+
+
+@dataclass
+class _Tally:
+    """Losses and confusions since the last point of a curve."""
+
+    n_classes: int
+    losses: list[float] = field(default_factory=list)
+    confusion: NDArray[np.int64] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.confusion = np.zeros((self.n_classes, self.n_classes), dtype=np.int64)
+
+    def add(self, losses: NDArray[np.float64], actual: NDArray[np.int64], predicted: NDArray[np.int64]) -> None:
+        self.losses += losses.tolist()
+        np.add.at(self.confusion, (actual, predicted), 1)
+
+    def point(self, iteration: int, epoch: float, side: str) -> CurvePoint:
+        counts = self.confusion.sum(axis=1)
+        recalls = np.diag(self.confusion)[counts > 0] / counts[counts > 0]
+        return CurvePoint(
+            iteration=iteration,
+            epoch=round(epoch, 4),
+            side=side,
+            loss=round(float(np.mean(self.losses)), 6),
+            accuracy=round(float(np.trace(self.confusion) / counts.sum()), 6),
+            uar=round(float(recalls.mean()), 6),
+        )
+
+
+def train_network(
+    network: Network,
+    images: Images,
+    training: Side,
+    validation: Side | None,
+    *,
+    n_classes: int,
+    recipe: Recipe,
+    device: torch.device,
+    on_point: Callable[[CurvePoint], None],
+) -> int:
+    """Train `network` in place; return the iteration whose weights it ends with.
+
+    Every epoch visits the training side once in a new seeded order. Every `recipe.validate_every` iterations, and at
+    the end, `on_point` gets the training side's means since the last time and, if there is a validation side, its own.
+    With `recipe.keep` best, the weights of the highest validation UAR stay (ties: the lower loss), else the last.
+
+    Raises
+    ------
+    ModelError
+        If the loss is no longer finite.
+    """
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = _optimizer(network, recipe)
+    n_iterations = recipe.epochs * len(_batch_ends(len(training.block_ids), recipe.batch_images))
+    best: tuple[tuple[float, float], int, dict[str, Tensor]] | None = None
+    tally = _Tally(n_classes)
+    with seeded(recipe.seed):
+        steps = _steps(training, recipe)
+        for iteration, chosen in enumerate(track(steps, label="train", total=n_iterations, unit="batches"), start=1):
+            labels = training.labels[chosen]
+            batch = to_input(
+                images.batch([training.block_ids[i] for i in chosen]), normalise=recipe.normalise, device=device
+            )
+            losses, predicted = _step(network, optimizer, batch, torch.from_numpy(labels).to(device))
+            if not np.isfinite(losses).all():
+                raise ModelError(
+                    f"training diverged: the loss at iteration {iteration} is not finite: lower train.learning_rate"
+                )
+            tally.add(losses, labels, predicted)
+            if iteration % recipe.validate_every and iteration < n_iterations:
+                continue
+            epoch = iteration * recipe.epochs / n_iterations
+            on_point(tally.point(iteration, epoch, "train"))
+            tally = _Tally(n_classes)
+            if validation is None:
+                continue
+            point = _validate(network, images, validation, recipe, device, n_classes).point(
+                iteration, epoch, "validation"
+            )
+            on_point(point)
+            rank = (point.uar, -point.loss)
+            if recipe.keep == "best" and (best is None or rank > best[0]):
+                best = rank, iteration, copy.deepcopy(network.state_dict())
+    if best is None:
+        return n_iterations
+    network.load_state_dict(best[2])
+    return best[1]
+
+
+def _steps(training: Side, recipe: Recipe) -> Iterator[NDArray[np.int64]]:
+    """Yield, for every iteration, the indices of its images."""
+    for epoch in range(recipe.epochs):
+        order = np.random.default_rng([recipe.seed, epoch]).permutation(len(training.block_ids))
+        yield from np.split(order, _batch_ends(len(order), recipe.batch_images)[:-1])
+
+
+def _batch_ends(n: int, batch_images: int) -> list[int]:
+    """Where each batch ends; one image left over joins the batch before it, for batch normalisation needs two."""
+    ends = [*range(batch_images, n, batch_images), n]
+    if len(ends) > 1 and ends[-1] - ends[-2] == 1 < batch_images:
+        del ends[-2]
+    return ends
+
+
+def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    groups: list[dict[str, Any]] = [
+        {"params": network.trunk_parameters(), "lr": recipe.learning_rate},
+        {"params": network.head_parameters(), "lr": recipe.learning_rate * recipe.head_rate_factor},
+    ]
+    if recipe.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True)
+    return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=True)
+
+
+def _step(
+    network: Network, optimizer: torch.optim.Optimizer, batch: Tensor, labels: Tensor
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """One step down the mean cross-entropy; return each image's loss (n,) and predicted class (n,)."""
+    network.train()
+    optimizer.zero_grad(set_to_none=True)
+    logits = network(batch)
+    losses = nn.functional.cross_entropy(logits, labels, reduction="none")
+    losses.mean().backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return losses.detach().double().cpu().numpy(), logits.detach().argmax(1).cpu().numpy()
+
+
+def _validate(
+    network: Network, images: Images, side: Side, recipe: Recipe, device: torch.device, n_classes: int
+) -> _Tally:
+    tally = _Tally(n_classes)
+    pictures = (images.batch(ids) for ids in batches(side.block_ids, 64))
+    outputs = outputs_of(network, pictures, normalise=recipe.normalise, device=device)
+    for index, (logits, _) in zip(batches(range(len(side.labels)), 64), outputs, strict=True):
+        labels = side.labels[list(index)]
+        losses = nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels), reduction="none")
+        tally.add(losses.double().numpy(), labels, logits.argmax(1))
+    return tally
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """What may change the last digits of a result and is not a parameter: versions, device, threads, processor."""
+    packages = ("torch", "torchvision", "numpy", "scipy", "h5py", "soxr", "soundfile", "pyloudnorm")
+    return {
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "packages": {name: version(name) for name in packages},
+    }

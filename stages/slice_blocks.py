@@ -1,0 +1,24 @@
+"""Cut the clips of one corpus into blocks: clips/CORPUS -> blocks/CORPUS.csv, blocks/CORPUS.left_out.csv."""
+
+from pathlib import Path
+
+from pipeline.console import StageItem, run_stage
+from pipeline.params import load_params
+from pipeline.slicing import slice_corpus
+
+
+def main(corpus: StageItem, params: Path = Path("params.yaml")) -> None:
+    p = load_params(params)
+    slice_corpus(
+        corpus,
+        sample_rate=p.audio.sample_rate,
+        block_seconds=p.slice.block_seconds,
+        slide_seconds=p.slice.slide_seconds,
+        short_clips=p.slice.short_clips,
+        tail=p.slice.tail,
+        silent_below_lu=p.slice.silent_below_lu if p.slice.silent_blocks == "drop" else None,
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

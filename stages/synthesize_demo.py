@@ -1,0 +1,23 @@
+"""Synthesise the demo corpus: demo.* -> data/raw/demo."""
+
+from pathlib import Path
+
+from pipeline.console import run_stage
+from pipeline.corpora.demo import synthesize_demo
+from pipeline.params import load_params
+from pipeline.store.paths import DEMO
+
+
+def main(params: Path = Path("params.yaml")) -> None:
+    demo = load_params(params).demo
+    synthesize_demo(
+        DEMO,
+        seed=demo.seed,
+        clips={"joy": demo.joy, "anger": demo.anger, "neutral": demo.neutral},
+        min_seconds=demo.min_seconds,
+        max_seconds=demo.max_seconds,
+    )
+
+
+if __name__ == "__main__":
+    run_stage(main)

@@ -1,0 +1,128 @@
+import pytest
+from split.cases import blocks_on, clip, many, split
+
+from pipeline.errors import SplitError
+from pipeline.split import sides
+
+LEAVE = "record more of it or leave it out"
+
+
+def refusal(clips, **options):
+    with pytest.raises(SplitError) as caught:
+        split(clips, **options)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["holdout", "kfold", "leave_one_out"])
+def test_a_class_with_one_clip_is_refused_whatever_the_seed(method):
+    clips = many("joy", [3] * 6) + many("neutral", [5])
+    expected = f"split: class 'neutral' has 1 clip, and 2 sides need one each: {LEAVE}"
+    assert {refusal(clips, method=method, n_folds=2, seed=seed) for seed in range(100)} == {expected}
+
+
+def test_two_clips_of_one_sound_count_as_one_and_the_message_says_so():
+    clips = [*many("joy", [3] * 6), clip("n1", "neutral", pcm="same"), clip("n2", "neutral", pcm="same")]
+    assert refusal(clips, method="holdout") == (
+        "split: class 'neutral' has 1 clip, where clips of the same sound count as one, and 2 sides need one each: "
+        + LEAVE
+    )
+
+
+def test_too_many_folds_for_the_rarest_class_are_refused_with_the_number_that_works():
+    clips = many("joy", [3] * 9) + many("sad", [3] * 4) + many("fear", [3] * 3)
+    assert refusal(clips, n_folds=5) == (
+        "split: class 'fear' has 3 clips; class 'sad' has 4 clips, and 5 folds need one each: "
+        f"set split.n_folds to at most 3, or {LEAVE}"
+    )
+    split(clips, n_folds=3)
+    split(clips, n_folds=3, validation="fraction")
+
+
+def test_fewer_units_than_folds_are_refused_with_the_number_that_works():
+    clips = many("joy", [3] * 3) + many("sad", [3] * 2)
+    assert refusal(clips, n_folds=10) == "split: 5 clips cannot make 10 folds: set split.n_folds to at most 2"
+    assert refusal(clips, n_folds=10, validation="fraction").endswith("cannot make 10 folds: use more recordings")
+
+
+@pytest.mark.parametrize("method", ["holdout", "leave_one_out"])
+def test_a_validation_side_needs_a_third_unit_of_each_class(method):
+    clips = many("joy", [3] * 6) + many("sad", [3] * 2)
+    assert refusal(clips, method=method, validation="fraction") == (
+        f"split: class 'sad' has 2 clips, and 3 sides need one each: set split.validation to none, or {LEAVE}"
+    )
+    split(clips, method=method)
+
+
+def test_a_validation_side_of_kfold_needs_a_third_unit_too():
+    clips = many("joy", [3] * 6) + many("sad", [3] * 2)
+    fix = "3 sides need one each: set split.validation to none"
+    assert f"{fix}, or" in refusal(clips, n_folds=2, validation="fraction")
+    assert f"{fix} and split.n_folds to 2, or" in refusal(clips, n_folds=3, validation="fraction")
+    split(clips, n_folds=2)
+
+
+@pytest.mark.parametrize(
+    ("clips", "found"), [([], "no blocks"), (many("joy", [3] * 9), "only one class, 'joy'")], ids=["none", "one"]
+)
+@pytest.mark.parametrize("balance", ["none", "train", "all"])
+def test_fewer_than_two_classes_are_refused(clips, found, balance):
+    assert refusal(clips, balance=balance) == (
+        f"split: {found}: there is nothing to tell apart; name corpora with two classes or more"
+    )
+
+
+def test_a_class_of_one_corpus_cannot_be_split_by_corpus():
+    clips = many("joy", [3] * 2) + many("sad", [3] * 2) + [clip("a", "joy", corpus="other")]
+    message = refusal(clips, by="corpus", method="leave_one_out")
+    assert message == f"split: class 'sad' has 1 corpus, and 2 sides need one each: {LEAVE}"
+    both = [*clips, clip("b", "sad", corpus="other")]
+    assert refusal(both, by="corpus", n_folds=3).startswith("split: 2 corpora cannot make 3 folds")
+
+
+def test_without_stratifying_a_class_missing_from_a_side_is_still_refused():
+    clips = many("joy", [3] * 30) + many("sad", [3] * 2)
+    messages = set()
+    for seed in range(20):
+        try:
+            rows = split(clips, method="holdout", stratify=False, seed=seed)
+        except SplitError as error:
+            messages.add(str(error))
+        else:
+            assert set(blocks_on(rows, "test")) == set(blocks_on(rows, "train")) == {"joy", "sad"}
+    assert (
+        "split: fold 0: the test side has no block of 'sad' ('sad' is in 2 of 32 units): set split.stratify to true, "
+        "or try another split.seed, fewer folds or a larger share for that side, or split by clip" in messages
+    )
+
+
+def test_a_deal_that_no_stratifying_can_make_is_refused_by_fold_and_side():
+    # Each class has two speakers, but whichever way the three go, one of two sides lacks a class.
+    pairs = {"s1": ("a", "b"), "s2": ("b", "c"), "s3": ("a", "c")}
+    clips = [clip(f"{s}{label}", label, speaker=s) for s, labels in pairs.items() for label in labels]
+    message = refusal(clips, by="speaker", n_folds=2)
+    assert message.startswith("split: fold 0: the t")
+    assert "side has no block of '" in message
+    assert "is in 2 of 3 units): try another split.seed" in message
+
+
+def test_leave_one_out_needs_no_class_on_its_test_side():
+    clips = many("joy", [3] * 2) + many("sad", [3] * 2)
+    rows = split(clips, method="leave_one_out")
+    assert [set(blocks_on(rows, "test", fold)) for fold in range(4)] == [{"joy"}, {"joy"}, {"sad"}, {"sad"}]
+
+
+def test_a_table_past_all_measure_is_refused_before_it_is_made(monkeypatch):
+    monkeypatch.setattr(sides, "MAX_ROWS", 500)
+    clips = many("joy", [15] * 2) + many("sad", [15] * 2)
+    assert refusal(clips, by="block", method="leave_one_out") == (
+        "split: 60 folds of 60 blocks make more than 500 rows: use method kfold with n_folds of at most 8"
+    )
+    split(clips, by="block", method="kfold", n_folds=8)
+
+
+def test_blocks_dropped_before_the_split_do_not_count_as_units():
+    # After balancing, three blocks of joy are left, of three clips at most.
+    clips = many("joy", [1] * 50) + many("sad", [1] * 3)
+    assert "class 'joy' has 3 clips; class 'sad' has 3 clips, and 4 folds need one each" in refusal(
+        clips, n_folds=4, balance="all"
+    )
