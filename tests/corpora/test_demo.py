@@ -245,15 +245,10 @@ def measure_recording(sound: np.ndarray, rate: int) -> list[float]:
     return [loudness, slope, *map(float, high_db)]
 
 
-@pytest.mark.slow
-def test_measured_nuisances_are_the_drawn_ones_and_do_not_tell_the_label() -> None:
-    conditions = demo.draw_conditions(dict.fromkeys(demo.MIX_DB, 7), seed=5, min_seconds=1.0, max_seconds=2.0)
-    measured = np.array(
-        [
-            [*measure_recording(demo.render_clip(c, seed=5), c.sample_rate), c.seconds, c.sample_rate, c.channels]
-            for c in conditions
-        ]
-    )
+def test_nuisances_measured_on_the_files_are_the_drawn_ones_and_do_not_tell_the_label(corpus: Path) -> None:
+    conditions = demo.draw_conditions(demo.DEMO_CLIPS, seed=SEED, **SHORT)
+    recordings = [soundfile.read(corpus / c.path, always_2d=True) for c in conditions]
+    measured = np.array([[*measure_recording(sound, rate), *sound.shape, rate] for sound, rate in recordings])
     np.testing.assert_allclose(measured[:, 0], [c.target_lufs for c in conditions], atol=0.3)
     np.testing.assert_allclose(measured[:, 1], [c.tilt_db_per_octave for c in conditions], atol=0.7)
     labels = np.array([c.label for c in conditions])
@@ -278,7 +273,7 @@ def test_limiter_turns_down_only_the_peak_and_both_channels_alike() -> None:
     sound = np.full((1000, 2), 0.5) * [1.0, -0.5]
     sound[500] = [3.0, 1.0]
     limited = crowd_recording.limit_peaks(sound, frame=50)
-    assert np.max(np.abs(limited)) <= crowd_recording.CEILING
+    assert np.max(np.abs(limited)) <= crowd_recording.CEILING + 1e-12
     np.testing.assert_array_equal(limited[:450], sound[:450])
     np.testing.assert_array_equal(limited[600:], sound[600:])
     assert limited[500, 0] == pytest.approx(3.0 * limited[500, 1])

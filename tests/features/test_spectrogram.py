@@ -1,0 +1,137 @@
+"""Decibels in closed form, an independent STFT, and pictures the right way up."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.signal import get_window, stft
+
+from pipeline.features.colour import colourise
+from pipeline.features.scales import band_edges
+from pipeline.features.spectrogram import (
+    SpectrogramSpec,
+    band_decibels,
+    draw_image,
+    frame_starts,
+    power_spectral_density,
+)
+
+SPEC = SpectrogramSpec(
+    sample_rate=44100,
+    window="hamming",
+    window_length=400,
+    hop_seconds=0.0045,
+    fft_length=2048,
+    axis="mel",
+    n_bands=257,
+    min_hz=20.0,
+    max_hz=20000.0,
+    n_columns=0,
+)
+DRAW = {"low_db": -130.0, "high_db": -22.0, "colormap": "jet", "n_colours": 64, "height": 227, "width": 201}
+BLOCK = 88200
+
+
+def tone(hz, amplitude=1.0, n=BLOCK):
+    return (amplitude * np.sin(2 * np.pi * hz * np.arange(n) / 44100)).astype(np.float32)
+
+
+def test_frames_start_at_the_rounded_multiples_of_the_hop():
+    starts = frame_starts(BLOCK, SPEC)
+    assert starts[:4].tolist() == [0, 198, 397, 595]  # 198.45 k
+    assert len(starts) == 443
+    assert starts[-1] + 400 <= BLOCK < starts[-1] + 400 + 199
+
+
+def test_white_noise_has_density_twice_its_variance_over_the_rate():
+    noise = (0.1 * np.random.default_rng(0).standard_normal(20 * 44100)).astype(np.float32)
+    mean = power_spectral_density(noise, SPEC)[:, 1:-1].mean()
+    assert 10 * np.log10(mean) == pytest.approx(10 * np.log10(2 * 0.01 / 44100), abs=0.05)
+
+
+@pytest.mark.parametrize("window", ["hamming", "hann", "blackman", "boxcar"])
+def test_a_sine_peaks_in_closed_form(window):
+    spec = dataclasses.replace(SPEC, window=window)
+    hz, amplitude = 100 * 44100 / 2048, 0.5  # on a bin
+    w = get_window(window, 400)
+    expected = amplitude**2 * w.sum() ** 2 / (2 * 44100 * (w**2).sum())
+    density = power_spectral_density(tone(hz, amplitude), spec)
+    assert density.argmax(axis=1).tolist() == [100] * len(density)
+    assert density.max() == pytest.approx(expected, rel=5e-3)  # the mirror image at negative frequencies leaks a little
+
+
+def test_agrees_with_scipy_frame_by_frame():
+    noise = np.random.default_rng(1).standard_normal(5000).astype(np.float32)
+    spec = dataclasses.replace(SPEC, hop_seconds=200 / 44100)
+    _, _, values = stft(
+        noise, 44100, window="hamming", nperseg=400, noverlap=200, nfft=2048, boundary=None, padded=False, scaling="psd"
+    )
+    expected = 2 * np.abs(values.T) ** 2
+    expected[:, [0, -1]] /= 2
+    np.testing.assert_allclose(power_spectral_density(noise, spec), expected, rtol=2e-3, atol=1e-12)
+
+
+def test_energy_is_kept():
+    # Parseval: the density integrated over frequency is the window-weighted mean square
+    frame = np.random.default_rng(2).standard_normal(400).astype(np.float32)
+    w = get_window("hamming", 400)
+    total = power_spectral_density(frame, SPEC).sum() * 44100 / 2048
+    assert total == pytest.approx(((w * frame) ** 2).sum() / (w**2).sum(), rel=1e-4)
+
+
+@pytest.mark.parametrize("hz", [100.0, 1000.0, 7000.0, 15000.0])
+def test_a_tone_lies_in_the_band_around_it(hz):
+    decibels = band_decibels(tone(hz), SPEC)
+    assert decibels.shape == (257, 443)
+    centres = band_edges("mel", n_bands=257, min_hz=20, max_hz=20000)[1:-1]
+    band = int(decibels.mean(axis=1).argmax())
+    # a window of 400 samples is 110 Hz wide at its half
+    assert abs(centres[band] - hz) < 110 + 0.01 * hz
+
+
+def test_two_thousand_point_bands_are_close_to_a_very_long_fft():
+    noise = np.random.default_rng(3).standard_normal(BLOCK).astype(np.float32)
+    fine = band_decibels(noise, dataclasses.replace(SPEC, fft_length=32768))
+    # 0.07 dB is the root mean square over bands and frames; single values in spectral zeros part by more
+    assert np.median(np.abs(band_decibels(noise, SPEC) - fine)) < 0.07
+
+
+def test_gain_moves_every_value_by_its_decibels():
+    noise = np.random.default_rng(4).standard_normal(BLOCK).astype(np.float32)
+    difference = band_decibels(noise * np.float32(0.1), SPEC) - band_decibels(noise, SPEC)
+    np.testing.assert_allclose(difference, -20, atol=2e-3)
+
+
+def test_time_is_resampled_to_the_asked_columns_and_no_band_moves():
+    late = tone(1000)
+    late[: BLOCK // 2] = 0
+    decibels = band_decibels(late, dataclasses.replace(SPEC, n_columns=259))
+    assert decibels.shape == (257, 259)
+    loud = decibels[decibels.mean(axis=1).argmax()]
+    assert loud[:125].max() < -200
+    assert loud[135:].min() > -40
+
+
+def test_low_frequencies_are_at_the_bottom_and_time_goes_right():
+    late_low = np.concatenate([np.zeros(BLOCK // 2, np.float32), tone(200, n=BLOCK // 2)])
+    image = draw_image(band_decibels(late_low, SPEC), **DRAW).astype(int)
+    redness = image[:, :, 0] - image[:, :, 2]
+    rows, columns = np.unravel_index(redness.argmax(), redness.shape)
+    assert image.shape == (227, 201, 3)
+    assert rows > 0.85 * 227
+    assert columns > 100
+    assert (image[:, :90] == [0, 0, 143]).all()
+
+
+def test_silence_is_one_colour_and_finite():
+    decibels = band_decibels(np.zeros(BLOCK, np.float32), SPEC)
+    assert np.isfinite(decibels).all()
+    assert (draw_image(decibels, **DRAW) == [0, 0, 143]).all()
+
+
+def test_resizing_is_pillows_bilinear_within_one_level():
+    decibels = np.random.default_rng(5).uniform(-140, -10, (257, 259)).astype(np.float32)
+    coloured = colourise(decibels[::-1], low=-130, high=-22, colormap="jet", n_colours=64)
+    expected = np.asarray(Image.fromarray(coloured).resize((201, 227), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(draw_image(decibels, **DRAW).astype(int) - expected).max() <= 1
