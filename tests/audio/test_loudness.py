@@ -99,9 +99,7 @@ def test_pieces_of_any_length_give_the_same_powers():
 def test_a_two_second_block_has_seventeen_gating_blocks_and_incomplete_ones_are_not_used():
     rate = 44100
     noise = np.ones(round(2.09 * rate), dtype=np.float32)
-    two, odd = (
-        gate_powers([noise], np.array([0]), np.array([n]), sample_rate=rate)[0] for n in (2 * rate, len(noise))
-    )
+    two, odd = (gate_powers([noise], np.array([0]), np.array([n]), sample_rate=rate)[0] for n in (2 * rate, len(noise)))
     assert len(two) == len(odd) == 17  # starts at 0, 0.1, ..., 1.6 s
 
 

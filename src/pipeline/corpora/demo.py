@@ -8,7 +8,7 @@ Names: LABEL/EVENT_TAKE.EXT. An event has its own room, people and chant, so its
 that asks how well strange events are recognised groups by `event`.
 
 How a file was recorded (loudness, length, rate, channels, bandwidth, spectral tilt, noise floor, format) is drawn from
-one table for every class, stratified within the class, and imposed on the finished sound: it tells nothing of the
+one table for every class, evenly within a small class, and imposed on the finished sound: it tells nothing of the
 label.
 """
 
@@ -44,6 +44,7 @@ EVENT_KINDS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "neutral": ("foyer", "cafe", "station"),
     }
 )
+_STRATIFIED = 9  # clips of a class
 _TAKES = 3  # of each event, before the next three events begin
 
 # The nuisances: one table for every class.
@@ -136,8 +137,9 @@ def draw_conditions(clips: Mapping[str, int], *, seed: int, min_seconds: float, 
     """
     Draw what every clip shows and how it was recorded, rendering nothing.
 
-    Each nuisance is stratified within the class (a Latin hypercube): a class of n clips has one in each n-th of the
-    range, so that at 9, 6 and 3 clips no class happens to be the loud one.
+    In a small class each nuisance is stratified (a Latin hypercube): of n clips, one lies in each n-th of the range,
+    so that at 9, 6 and 3 clips no class happens to be the loud one. From the tenth on a clip draws freely: perfectly
+    balanced large classes would be told apart worse than by chance, since what a fold lacks, the others have too much.
 
     Parameters
     ----------
@@ -175,7 +177,9 @@ def draw_conditions(clips: Mapping[str, int], *, seed: int, min_seconds: float, 
 
 def _draw_class(label: str, count: int, *, seed: int, seconds: tuple[float, float]) -> Iterator[Condition]:
     rng = _generator(seed, 0, label, 0)
-    shares = (np.argsort(rng.uniform(size=(8, count)), axis=1) + rng.uniform(size=(8, count))) / count
+    few = min(count, _STRATIFIED)
+    shares = (np.argsort(rng.uniform(size=(8, few)), axis=1) + rng.uniform(size=(8, few))) / few
+    shares = np.concatenate([shares, rng.uniform(size=(count - few, 8)).T], axis=1)  # (nuisances, clips)
 
     def between(share: float, span: tuple[float, float]) -> float:
         return round(span[0] + share * (span[1] - span[0]), 2)

@@ -1,13 +1,10 @@
-"""params.yaml -> frozen, typed sections; unknown keys and bad values are refused, all at once, before any work."""
+"""The sections of params.yaml, frozen and typed; params.yaml itself says what each key means."""
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from pipeline.errors import ParamsError
 
@@ -228,109 +225,3 @@ class Params(Section):
         model = Model.model_validate({**self.model.model_dump(), **member.model})
         train = Train.model_validate({**self.train.model_dump(), **member.train})
         return model, train, member.seed
-
-    def problems(self) -> list[str]:
-        """Contradictions between keys that are each valid alone, one line each."""
-        found = _band_problems(self.spectrogram, self.audio.sample_rate, self.slice.block_seconds)
-        if not (self.data.root == "data/raw" or Path(self.data.root).is_absolute()):
-            found.append(f"data.root: must be data/raw or an absolute path, not {self.data.root!r}")
-        if self.demo.max_seconds < self.demo.min_seconds:
-            found.append(f"demo.max_seconds: {self.demo.max_seconds} is below demo.min_seconds {self.demo.min_seconds}")
-        if self.slice.slide_seconds > self.slice.block_seconds and self.slice.tail == "align":
-            found.append("slice.tail: align would overlap blocks that slice.slide_seconds keeps apart: use drop")
-        for name in self.runs.members:
-            if name not in self.members:
-                found.append(f"runs.members: {name!r} has no entry under members")
-        if self.split.method == "holdout" and self.runs.folds != (0,):
-            found.append(f"runs.folds: split.method holdout has fold 0 only, not {list(self.runs.folds)}")
-        if self.split.method == "kfold" and max(self.runs.folds) >= self.split.n_folds:
-            found.append(f"runs.folds: {max(self.runs.folds)} is not one of split.n_folds = {self.split.n_folds} folds")
-        return found + [problem for name in self.members for problem in self._member_problems(name)]
-
-    def _member_problems(self, name: str) -> list[str]:
-        try:
-            _, train, _ = self.of_member(name)
-        except ValidationError as error:
-            return [f"members.{name}.{error.title.lower()}.{line}" for line in _lines(error)]
-        if train.keep == "best" and self.split.validation == "none":
-            return ["train.keep: best needs a validation side: set split.validation, or keep the last weights"]
-        return []
-
-
-def _band_problems(spectrogram: Spectrogram, sample_rate: int, block_seconds: float) -> list[str]:
-    found = []
-    nyquist = sample_rate / 2
-    if (spectrogram.window_samples is None) == (spectrogram.window_seconds is None):
-        found.append("spectrogram.window_samples, window_seconds: give one of the two, and null for the other")
-    elif spectrogram.window_length(sample_rate) > spectrogram.fft_length:
-        found.append(
-            f"spectrogram.fft_length: {spectrogram.fft_length} is shorter than the window of "
-            f"{spectrogram.window_length(sample_rate)} samples"
-        )
-    elif spectrogram.window_length(sample_rate) > round(block_seconds * sample_rate):
-        found.append("spectrogram.window_samples, window_seconds: the window is longer than a block")
-    if spectrogram.fft_length & (spectrogram.fft_length - 1):
-        found.append(f"spectrogram.fft_length: must be a power of two, not {spectrogram.fft_length}")
-    if spectrogram.max_hz > nyquist:
-        found.append(f"spectrogram.max_hz: {spectrogram.max_hz} is above half of audio.sample_rate: at most {nyquist}")
-    if spectrogram.min_hz >= spectrogram.max_hz:
-        found.append(f"spectrogram.min_hz: {spectrogram.min_hz} is not below max_hz {spectrogram.max_hz}")
-    if spectrogram.axis == "log" and spectrogram.min_hz <= 0:
-        found.append("spectrogram.min_hz: a log axis starts above 0 Hz")
-    if spectrogram.low_db >= spectrogram.high_db:
-        found.append(f"spectrogram.low_db: {spectrogram.low_db} is not below high_db {spectrogram.high_db}")
-    if 0 < spectrogram.n_columns < 8:
-        found.append(f"spectrogram.n_columns: {spectrogram.n_columns} is neither 0 nor 8 to 4096")
-    return found
-
-
-def _lines(error: ValidationError) -> list[str]:
-    """One line per problem: the key, what was found, what is needed."""
-    lines = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"] if part not in ("[key]",))
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"{key}: unknown key")
-        elif problem["type"] == "missing":
-            lines.append(f"{key}: missing")
-        else:
-            message = problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{key}: {message[0].lower()}{message[1:]}, not {problem['input']!r}")
-    return lines
-
-
-def parse_params(values: object) -> Params:
-    """Check `values` (what a YAML reader returned) and freeze them.
-
-    Raises
-    ------
-    ParamsError
-        Naming every key that is unknown, missing, of the wrong type or out of range, or else every contradiction.
-    """
-    if not isinstance(values, Mapping):
-        raise ParamsError("params.yaml: no mapping of sections in it; restore it with `git checkout params.yaml`")
-    try:
-        params = Params.model_validate(values)
-    except ValidationError as error:
-        raise ParamsError("params.yaml: " + "; ".join(_lines(error))) from None
-    problems = params.problems()
-    if problems:
-        raise ParamsError("params.yaml: " + "; ".join(problems))
-    return params
-
-
-def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read `path` as YAML 1.2 and check it whole.
-
-    Raises
-    ------
-    ParamsError
-        If the file cannot be read or is not valid YAML, and as `parse_params` says.
-    """
-    try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ParamsError(f"{path}: {error.strerror}: run from the project's folder, where params.yaml is") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return parse_params(values)

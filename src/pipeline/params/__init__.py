@@ -1,0 +1,52 @@
+"""params.yaml -> frozen, typed sections; unknown keys and bad values are refused, all at once, before any work."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from pipeline.errors import ParamsError
+from pipeline.params.contradictions import find_contradictions, one_line_each
+from pipeline.params.sections import Params
+
+
+def parse_params(values: object) -> Params:
+    """Check `values` (what a YAML reader returned) and freeze them.
+
+    Raises
+    ------
+    ParamsError
+        Naming every key that is unknown, missing, of the wrong type or out of range, or else every contradiction.
+    """
+    if not isinstance(values, Mapping):
+        raise ParamsError("params.yaml: no mapping of sections in it; restore it with `git checkout params.yaml`")
+    try:
+        params = Params.model_validate(values)
+    except ValidationError as error:
+        raise ParamsError("params.yaml: " + "; ".join(one_line_each(error))) from None
+    problems = find_contradictions(params)
+    if problems:
+        raise ParamsError("params.yaml: " + "; ".join(problems))
+    return params
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read `path` as YAML 1.2 and check it whole.
+
+    Raises
+    ------
+    ParamsError
+        If the file cannot be read or is not valid YAML, and as `parse_params` says.
+    """
+    try:
+        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParamsError(f"{path}: {error.strerror}: run from the project's folder, where params.yaml is") from None
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    return parse_params(values)
+
+
+__all__ = ["Params", "load_params", "parse_params"]

@@ -1,0 +1,189 @@
+"""params.yaml: what is refused, that it is refused at once and by name, and that the file documents itself."""
+
+import copy
+import io
+import re
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.errors import ParamsError
+from pipeline.params import load_params, parse_params
+
+FILE = Path(__file__).resolve().parents[1] / "params.yaml"
+VALUES = YAML(typ="safe", pure=True).load(FILE.read_text(encoding="utf-8"))
+
+
+def changed(**keys):
+    values = copy.deepcopy(VALUES)
+    for key, value in keys.items():
+        *sections, last = key.split("__")
+        place = values
+        for section in sections:
+            place = place[section]
+        place[last] = value
+    return values
+
+
+def keys_of(values, prefix=""):
+    for key, value in values.items():
+        yield f"{prefix}{key}", value
+        if isinstance(value, dict):
+            yield from keys_of(value, f"{prefix}{key}.")
+
+
+def test_the_committed_file_is_valid():
+    assert load_params(FILE).split.by == "clip"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("train__epochs", "12", "train.epochs: input should be a valid integer, not '12'"),
+        ("train__epochs", True, "train.epochs"),
+        ("train__epochs", 2.5, "train.epochs"),
+        ("train__epochs", 0, "train.epochs: input should be greater than or equal to 1, not 0"),
+        ("train__learning_rate", float("nan"), "train.learning_rate"),
+        ("train__epoch", 3, "train.epoch: unknown key"),
+        ("slice__short_clips", "no", "slice.short_clips: input should be 'repeat', 'pad' or 'reject', not 'no'"),
+        ("image", None, "image"),
+        ("corpora", [], "corpora: must not be empty: nothing would run"),
+        ("corpora", "demo", "corpora"),
+        ("corpora", ["../x"], "'../x' must be made of a-z, 0-9 and _"),
+        ("corpora", ["b", "a"], "corpora: must be sorted and without repeats: ['a', 'b']"),
+        ("runs__folds", [], "runs.folds: must not be empty: nothing would run"),
+        ("runs__folds", [0, 0], "runs.folds: must be sorted and without repeats: [0]"),
+        ("runs__folds", [0, 3], "runs.folds: 3 is not one of split.n_folds = 3 folds"),
+        ("runs__members", ["b"], "runs.members: 'b' has no entry under members"),
+        ("members__a__train", {"epochs": "x"}, "members.a.train.epochs: input should be a valid integer, not 'x'"),
+        ("members__a__model", {"nam": "x"}, "members.a.model.nam: unknown key"),
+        ("split__method", "holdout", "split.method holdout has fold 0 only"),
+        ("data__root", "data/other", "data.root: must be data/raw or an absolute path, not 'data/other'"),
+        ("demo__max_seconds", 5.0, "demo.max_seconds: 5.0 is below demo.min_seconds 14.0"),
+        ("spectrogram__max_hz", 22051.0, "spectrogram.max_hz: 22051.0 is above half of audio.sample_rate"),
+        ("spectrogram__min_hz", 20000.0, "spectrogram.min_hz: 20000.0 is not below max_hz 20000.0"),
+        ("spectrogram__fft_length", 1000, "spectrogram.fft_length: must be a power of two, not 1000"),
+        ("spectrogram__fft_length", 256, "spectrogram.fft_length: 256 is shorter than the window of 400 samples"),
+        ("spectrogram__window_seconds", 0.01, "give one of the two, and leave the other empty"),
+        ("spectrogram__window_samples", None, "give one of the two, and leave the other empty"),
+        ("spectrogram__low_db", -22.0, "spectrogram.low_db: -22.0 is not below high_db -22.0"),
+        ("spectrogram__n_columns", 5, "spectrogram.n_columns: 5 is neither 0 nor 8 to 4096"),
+        ("train__keep", "best", "train.keep: best needs a validation side"),
+        ("model__weights_sha256", "abc", "model.weights_sha256"),
+    ],
+)
+def test_bad_values_are_refused_by_name(key, value, words):
+    with pytest.raises(ParamsError, match=re.escape(words)) as caught:
+        parse_params(changed(**{key: value}))
+    assert "\n" not in str(caught.value)
+
+
+def test_every_bad_key_is_named_at_once():
+    values = changed(train__epochs=0, image__height=1, split__by=3, demo__colour="red")
+    with pytest.raises(ParamsError) as caught:
+        parse_params(values)
+    for key in ("train.epochs", "image.height", "split.by", "demo.colour"):
+        assert key in str(caught.value)
+
+
+def test_every_contradiction_is_named_at_once():
+    with pytest.raises(ParamsError) as caught:
+        parse_params(changed(spectrogram__fft_length=1000, data__root="here", train__keep="best"))
+    for key in ("spectrogram.fft_length", "data.root", "train.keep"):
+        assert key in str(caught.value)
+
+
+@pytest.mark.parametrize("section", [key for key, value in VALUES.items() if isinstance(value, dict)])
+def test_a_missing_key_is_named(section):
+    values = copy.deepcopy(VALUES)
+    name = next(iter(values[section]))
+    del values[section][name]
+    if section == "members":
+        assert "a" not in values["members"]
+    with pytest.raises(ParamsError, match=name):
+        parse_params(values)
+
+
+def test_whole_numbers_serve_as_floats_and_window_may_be_in_seconds():
+    params = parse_params(
+        changed(slice__block_seconds=2, spectrogram__window_samples=None, spectrogram__window_seconds=0.01)
+    )
+    assert params.slice.block_seconds == 2.0
+    assert params.spectrogram.window_length(44100) == 441
+
+
+def test_yaml_is_read_as_version_1_2(tmp_path):
+    # YAML 1.1 would make these False, 8 and a text
+    text = FILE.read_text(encoding="utf-8")
+    text = text.replace("epochs: 10", "epochs: 010").replace("learning_rate: 0.0001", "learning_rate: 1e-3")
+    path = tmp_path / "params.yaml"
+    path.write_text(text.replace("short_clips: repeat", "short_clips: no"), encoding="utf-8")
+    with pytest.raises(ParamsError, match="not 'no'"):
+        load_params(path)
+    path.write_text(text, encoding="utf-8")
+    params = load_params(path)
+    assert params.train.epochs == 10
+    assert params.train.learning_rate == 0.001
+
+
+@pytest.mark.parametrize("text", ["a: [", "- 1", "", "\x00", "a: !!python/object/apply:os.system [ls]"])
+def test_a_file_that_is_no_mapping_is_refused_in_one_line(tmp_path, text):
+    path = tmp_path / "params.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ParamsError) as caught:
+        load_params(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_says_where_to_run(tmp_path):
+    with pytest.raises(ParamsError, match="run from the project's folder"):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_members_change_their_own_keys_only():
+    members = {"a": VALUES["members"]["a"], "b": {"seed": 7, "model": {"name": "resnet18"}, "train": {"epochs": 3}}}
+    params = parse_params(changed(members=members))
+    model, train, seed = params.of_member("b")
+    assert (model.name, train.epochs, seed) == ("resnet18", 3, 7)
+    assert model.weights == params.model.weights
+    assert params.of_member("a")[0].name == "alexnet"
+    with pytest.raises(ParamsError, match=re.escape("members.c: no such member; params.yaml has a, b")):
+        params.of_member("c")
+
+
+def test_sections_are_frozen():
+    params = parse_params(VALUES)
+    with pytest.raises(ValueError, match="frozen"):
+        params.train.epochs = 3
+
+
+def test_no_key_has_a_name_that_dvc_leaves_out_of_its_run_cache():
+    names = {key.rpartition(".")[2] for key, _ in keys_of(VALUES)}
+    assert not names & {"size", "nfiles"}
+
+
+def test_every_key_has_a_comment():
+    lines = FILE.read_text(encoding="utf-8").splitlines()
+    commented = False
+    for number, line in enumerate(lines, start=1):
+        stripped = line.strip()
+        is_section = re.fullmatch(r"[a-z_]+:", line) or stripped == "a:"
+        if stripped.startswith("#"):
+            commented = True
+        elif not stripped:
+            commented = False
+        elif not is_section and not stripped.startswith("- "):
+            # several keys in a row may share the comment above the first
+            assert commented, f"params.yaml:{number}: {stripped} has no comment above it"
+
+
+def test_a_change_by_dvc_leaves_every_other_byte():
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    text = FILE.read_text(encoding="utf-8")
+    loaded = yaml.load(text)
+    loaded["train"]["epochs"] = 11
+    out = io.StringIO()
+    yaml.dump(loaded, out)
+    assert out.getvalue() == text.replace("epochs: 10", "epochs: 11")
