@@ -58,6 +58,25 @@ def test_blocks_of_a_half_overlapping_clip_leak_almost_all():
     assert found["clip_in_training"] == 1.0
 
 
+def test_a_long_training_block_reaches_past_a_later_short_one():
+    one, other = clip("a", "x", 9), clip("b", "y", 1)
+    blocks = [
+        block(one, 0, n_samples=80),
+        block(one, 10, n_samples=10),
+        block(one, 70),
+        block(one, 80),
+        block(other, 0),
+    ]
+    sides = ["train", "train", "test", "test", "train"]  # [0, 8) and [1, 2) against [7, 9) and [8, 10)
+    assert leakage([one, other], sides, blocks, by="block")["overlaps_training"] == 0.5
+
+
+def test_clips_that_lack_a_field_do_not_share_it():
+    clips = [clip("a", "x", 1), clip("b", "y", 1), clip("c", "x", 1, speaker="s")]
+    found = leakage(clips, ["train", "test", "test"], audit_fields=("speaker",))
+    assert (found["speaker_in_training"], found["speaker_known"]) == (0.0, 0.5)
+
+
 def test_equal_sound_is_compared_in_time():
     # Clip b is a again: [0, 2) of b meets a's training block [0, 2), [2, 4) of b meets nothing.
     clips = [clip("a", "x", 3, pcm="same"), clip("b", "x", 3, pcm="same"), clip("c", "y", 1)]

@@ -17,7 +17,7 @@ UNIT_WEIGHT = 0.05
 LEAST_GAIN = 1e-6
 RESTARTS = 64
 RESTART_PLACEMENTS = 200_000  # units x bins, over all restarts
-IMPROVED_RESTARTS = 4
+IMPROVED_RESTARTS = 8
 IMPROVING_STEPS = 100
 SWAPS_UP_TO = 256  # units; pairs are n^2, and with more units single moves come close enough
 
@@ -25,12 +25,12 @@ SWAPS_UP_TO = 256  # units; pairs are n^2, and with more units single moves come
 def deal_units(counts: Ints, shares: Floats, rng: np.random.Generator) -> Ints:
     """Deal units to bins so that every bin has every class, and each class's blocks lie in proportion to the shares.
 
-    Units are placed in random order, each where most is lacking, from several random starts; the best deals are then
-    improved by moves and swaps of units. Better means fewer (bin, class) pairs without a unit, then the smaller sum of
-    (part of the class in the bin - share of the bin)^2 over bins and classes, where "class" includes all classes
-    together, and where parts of the class's units count beside parts of its blocks with the weight 0.05. Where each
-    unit holds one class only, and no class has fewer units than there are bins, no pair stays empty. Units of a single
-    block each are dealt in exact proportion, in one step.
+    Units are placed in random order, each where most is lacking, or at random, several times over; the best of these
+    deals are then improved by moves and swaps of units. Better means fewer (bin, class) pairs without a unit, then the
+    smaller sum of (part of the class in the bin - share of the bin)^2 over bins and classes, where "class" includes all
+    classes together, and where parts of the class's units count beside parts of its blocks with the weight 0.05. Where
+    each unit holds one class only, and no class has fewer units than there are bins, no pair stays empty. Units of a
+    single block each are dealt in exact proportion, in one step.
 
     Parameters
     ----------
@@ -53,8 +53,12 @@ def deal_units(counts: Ints, shares: Floats, rng: np.random.Generator) -> Ints:
     n_restarts = int(np.clip(RESTART_PLACEMENTS // (len(counts) * len(shares)), 1, RESTARTS))
     orders = rng.permuted(np.tile(np.arange(len(counts)), (n_restarts, 1)), axis=1)
     deals = _place(table, orders)
-    best = np.argsort([_cost(table, bins) for bins in deals], kind="stable")[:IMPROVED_RESTARTS]
-    return min((_improve(table, deals[which]) for which in best), key=lambda bins: _cost(table, bins))
+    if len(counts) <= SWAPS_UP_TO:
+        # Placing a few units in turn finds the same deals again and again, so every other start is wholly random.
+        deals[1::2] = rng.choice(len(shares), size=deals[1::2].shape, p=shares)
+    distinct = list({bins.tobytes(): bins for bins in deals}.values())
+    best = sorted(distinct, key=lambda bins: _cost(table, bins))[:IMPROVED_RESTARTS]
+    return min((_improve(table, bins) for bins in best), key=lambda bins: _cost(table, bins))
 
 
 @dataclass(frozen=True)
