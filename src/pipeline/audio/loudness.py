@@ -49,11 +49,11 @@ def gate_powers(
     Parameters
     ----------
     pieces
- BLAS.*The clip's samples in order, in arrays of any lengths: a clip of hours is never in memory whole.
+        The clip's samples in order, in arrays of any lengths: a clip of hours is never in memory whole.
     starts, lengths
- BLAS.*Of each block (m,), in samples from the start of the clip.
+        Of each block (m,), in samples from the start of the clip.
     sample_rate
- BLAS.*Of the clip, Hz.
+        Of the clip, Hz.
 
     Returns
     -------
@@ -63,30 +63,30 @@ def gate_powers(
     gate, step = round(GATE_SECONDS * rate), round(STEP_SECONDS * rate)
     firsts, widths = [], []
     for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
- BLAS.*first, last = round(start * rate / sample_rate), round((start + length) * rate / sample_rate)
- BLAS.*firsts.append(np.arange(first, max(last - gate, first) + 1, step, dtype=np.int64))
- BLAS.*widths.append(min(gate, last - first))
+        first, last = round(start * rate / sample_rate), round((start + length) * rate / sample_rate)
+        firsts.append(np.arange(first, max(last - gate, first) + 1, step, dtype=np.int64))
+        widths.append(min(gate, last - first))
     points = np.concatenate(
- BLAS.*[np.concatenate([first, first + width]) for first, width in zip(firsts, widths, strict=True)]
+        [np.concatenate([first, first + width]) for first, width in zip(firsts, widths, strict=True)]
     )
     energy = _energy_before(_at_rate(pieces, sample_rate, rate), points, sample_rate=rate)
     powers = []
     for first, width in zip(firsts, widths, strict=True):
- BLAS.*before, after = energy[: len(first)], energy[len(first) : 2 * len(first)]
- BLAS.*powers.append(np.maximum(after - before, 0.0) / width)
- BLAS.*energy = energy[2 * len(first) :]
+        before, after = energy[: len(first)], energy[len(first) : 2 * len(first)]
+        powers.append(np.maximum(after - before, 0.0) / width)
+        energy = energy[2 * len(first) :]
     return powers
 
 
 def _at_rate(pieces: Iterable[Samples], sample_rate: int, rate: int) -> Iterator[Samples]:
     if rate == sample_rate:
- BLAS.*yield from pieces
- BLAS.*return
+        yield from pieces
+        return
     import soxr
 
     stream = soxr.ResampleStream(sample_rate, rate, 1, dtype="float32", quality="VHQ")
     for piece in pieces:
- BLAS.*yield stream.resample_chunk(piece)
+        yield stream.resample_chunk(piece)
     yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
@@ -99,11 +99,11 @@ def _energy_before(pieces: Iterable[Samples], points: NDArray[np.int64], *, samp
     energies = np.zeros(len(points))
     done, total = 0, 0.0
     for piece in pieces:
- BLAS.*weighted, state = sosfilt(sections, piece.astype(np.float64), zi=state)
- BLAS.*running = np.concatenate([[0.0], np.cumsum(np.square(weighted))]) + total
- BLAS.*inside = (points >= done) & (points <= done + len(piece))
- BLAS.*energies[inside] = running[points[inside] - done]
- BLAS.*done, total = done + len(piece), float(running[-1])
+        weighted, state = sosfilt(sections, piece.astype(np.float64), zi=state)
+        running = np.concatenate([[0.0], np.cumsum(np.square(weighted))]) + total
+        inside = (points >= done) & (points <= done + len(piece))
+        energies[inside] = running[points[inside] - done]
+        done, total = done + len(piece), float(running[-1])
     energies[points > done] = total  # resampling may end a sample early
     return energies
 
@@ -112,7 +112,7 @@ def integrated_lufs(powers: Floats) -> float:
     """Integrated loudness, LUFS, of gating blocks' powers (n,): BS.1770-5, annex 1; -inf for silence."""
     loud = powers[_lufs(powers) > ABSOLUTE_GATE_LUFS]
     if not loud.size:
- BLAS.*return -math.inf
+        return -math.inf
     gate = float(_lufs(loud.mean())) + RELATIVE_GATE_LU
     return float(_lufs(loud[_lufs(loud) > gate].mean()))
 
@@ -124,7 +124,7 @@ def mean_lufs(powers: Floats) -> float:
 
 def _lufs(power: Floats | np.floating) -> Floats:
     with np.errstate(divide="ignore"):
- BLAS.*return np.asarray(OFFSET_LUFS + 10 * np.log10(power))
+        return np.asarray(OFFSET_LUFS + 10 * np.log10(power))
 
 
 @dataclass(frozen=True)
@@ -140,27 +140,27 @@ class Measurement:
 
     @property
     def lufs(self) -> float:
- BLAS.*"""Integrated loudness, LUFS."""
- BLAS.*return integrated_lufs(self.powers)
+        """Integrated loudness, LUFS."""
+        return integrated_lufs(self.powers)
 
     @property
     def mean(self) -> float:
- BLAS.*"""Mean of the samples."""
- BLAS.*return self.total / self.n_samples
+        """Mean of the samples."""
+        return self.total / self.n_samples
 
     def peak(self, offset: float = 0.0) -> float:
- BLAS.*"""Largest magnitude once `offset` is subtracted from every sample."""
- BLAS.*return max(self.high - offset, offset - self.low)
+        """Largest magnitude once `offset` is subtracted from every sample."""
+        return max(self.high - offset, offset - self.low)
 
     def level_db(self, method: str) -> float:
- BLAS.*"""The level that `method` (lufs, rms, peak, zscore) brings to its target: LUFS, or dB re full scale."""
- BLAS.*mean_square = self.energy / self.n_samples
- BLAS.*linear = {
- BLAS.*    "rms": math.sqrt(mean_square),
- BLAS.*    "peak": self.peak(),
- BLAS.*    "zscore": math.sqrt(max(mean_square - self.mean**2, 0.0)),
- BLAS.*}
- BLAS.*return self.lufs if method == "lufs" else decibels(linear[method])
+        """The level that `method` (lufs, rms, peak, zscore) brings to its target: LUFS, or dB re full scale."""
+        mean_square = self.energy / self.n_samples
+        linear = {
+            "rms": math.sqrt(mean_square),
+            "peak": self.peak(),
+            "zscore": math.sqrt(max(mean_square - self.mean**2, 0.0)),
+        }
+        return self.lufs if method == "lufs" else decibels(linear[method])
 
 
 def measure(samples: Samples, powers: Floats) -> Measurement:
@@ -173,12 +173,12 @@ def measure(samples: Samples, powers: Floats) -> Measurement:
 def add_up(parts: Sequence[Measurement]) -> Measurement:
     """Measurement of several stretches of sound together."""
     return Measurement(
- BLAS.*powers=np.concatenate([part.powers for part in parts]),
- BLAS.*n_samples=sum(part.n_samples for part in parts),
- BLAS.*total=math.fsum(part.total for part in parts),
- BLAS.*energy=math.fsum(part.energy for part in parts),
- BLAS.*low=min(part.low for part in parts),
- BLAS.*high=max(part.high for part in parts),
+        powers=np.concatenate([part.powers for part in parts]),
+        n_samples=sum(part.n_samples for part in parts),
+        total=math.fsum(part.total for part in parts),
+        energy=math.fsum(part.energy for part in parts),
+        low=min(part.low for part in parts),
+        high=max(part.high for part in parts),
     )
 
 
@@ -200,12 +200,12 @@ def choose_gain(
     The gain and its flag: empty, or silent, gain_capped, peak_limited, over_full_scale, joined by "+".
     """
     if level_db == -math.inf:
- BLAS.*return 0.0, "silent"
+        return 0.0, "silent"
     gain, flags = target_db - level_db, []
     if gain > max_gain_db:
- BLAS.*gain, flags = max_gain_db, ["gain_capped"]
+        gain, flags = max_gain_db, ["gain_capped"]
     if decibels(peak) + gain > 1e-9:
- BLAS.*if limit_peak:
- BLAS.*    gain = -decibels(peak)
- BLAS.*flags.append("peak_limited" if limit_peak else "over_full_scale")
+        if limit_peak:
+            gain = -decibels(peak)
+        flags.append("peak_limited" if limit_peak else "over_full_scale")
     return gain, "+".join(flags)
