@@ -95,7 +95,7 @@ def train_network(
     ModelError
         If the loss is no longer finite.
     """
-    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network.to(device)
     optimizer = _optimizer(network, recipe)
     n_iterations = recipe.epochs * len(_batch_ends(len(training.block_ids), recipe.batch_images))
     best: tuple[tuple[float, float], int, dict[str, Tensor]] | None = None

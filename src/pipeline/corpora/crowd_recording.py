@@ -13,7 +13,7 @@ from pipeline.corpora.crowd_voices import Sound
 
 # The long-term spectrum that every clip is brought towards: the curvature that recordings of real crowds share.
 CURVE_DB_PER_OCTAVE2 = -3.5
-EQUALISED = 0.4
+EQUALISED = 0.3
 CEILING = 0.89  # -1 dB of full scale
 
 

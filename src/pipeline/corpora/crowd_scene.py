@@ -20,12 +20,12 @@ from pipeline.corpora.crowd_voices import STYLES, Chant, Sound, Span
 LAYERS = ("cheer", "boo", "shout", "babble", "laughter", "chant", "applause", "whistle", "bang", "clatter")
 MIX_DB: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
-        "joy": (0, -22, -15, -14, -14, -8, -2, -4, -20, -26),
-        "anger": (-18, -2, 0, -14, -24, -5, -15, -17, 2, -6),
-        "neutral": (-19, -22, -19, 0, -5, -22, -16, -22, -19, -12),
+        "joy": (0, -22, -16, -15, -14, -8, -3, -5, -20, -26),
+        "anger": (-20, 2, -2, -16, -26, -6, -18, -20, 1, -7),
+        "neutral": (-22, -26, -20, 0, -6, -26, -20, -24, -22, -13),
     }
 )
-EVENT_SPREAD_DB = 2.5
+EVENT_SPREAD_DB = 2.0
 CLIP_SPREAD_DB = 1.5
 SILENT_DB = -24.0  # a layer this far down is masked: it is left out, which saves its synthesis
 
@@ -79,8 +79,8 @@ def draw_venue(rng: np.random.Generator, *, label: str) -> Venue:
     return Venue(
         layers_db=np.array(MIX_DB[label]) + rng.normal(0.0, EVENT_SPREAD_DB, len(LAYERS)),
         decay_seconds=rng.uniform(0.4, 2.2),
-        reverb_db=rng.uniform(-14.0, -2.0),
-        distant_db=rng.uniform(-4.0, 5.0),
+        reverb_db=rng.uniform(-16.0, -6.0),
+        distant_db=rng.uniform(-12.0, -3.0),
         at_once=rng.uniform(5.0, 14.0),
         high_share=rng.uniform(0.15, 0.6),
         chant=chant,

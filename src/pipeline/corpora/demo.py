@@ -49,7 +49,7 @@ _TAKES = 3  # of each event, before the next three events begin
 
 # The nuisances: one table for every class.
 LUFS = (-36.0, -20.0)
-TILT_DB_PER_OCTAVE = (-4.0, -1.0)
+TILT_DB_PER_OCTAVE = (-3.5, -1.5)
 NOISE_DB = (-70.0, -45.0)  # against the clip's own level
 SAMPLE_RATES = (44100, 48000)
 CHANNELS = (1, 2)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from pipeline.errors import ModelError
 
 IMAGENET_CLASSES = 1000
+HEAD_DEVIATION = 0.01  # Krizhevsky et al. (2012), section 5
 
 
 def _torchvision_models() -> object:
@@ -127,8 +128,8 @@ def start_network(name: str, *, n_classes: int, weights: dict[str, Tensor] | Non
     weights
         State of the whole torchvision network (its own head may be there and is not used), or None for random weights.
     init
-        How random layers are drawn: kaiming (He et al. 2015: normal, fan-in, gain of ReLU; biases zero; normalisation
-        layers one and zero) or torchvision (the network's own way). A new head over given weights too.
+        How random layers are drawn: kaiming (He et al. 2015: normal, fan-in, gain of ReLU; biases zero; the head normal
+        with deviation HEAD_DEVIATION) or torchvision (the network's own way). A new head over given weights too.
 
     Raises
     ------
@@ -138,7 +139,9 @@ def start_network(name: str, *, n_classes: int, weights: dict[str, Tensor] | Non
     with seeded(seed):
         network = Network(name, n_classes)
         if init == "kaiming":
-            (network if weights is None else network.head).apply(_draw_kaiming)
+            if weights is None:
+                network.apply(_draw_kaiming)
+            _draw_head(network.head)
     if weights is not None:
         _load_trunk(name, network, weights)
     return network
@@ -149,6 +152,14 @@ def _draw_kaiming(layer: nn.Module) -> None:
         nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
+
+
+def _draw_head(head: nn.Module) -> None:
+    """Draw the head so small that training starts from about equal probabilities, not from confident noise."""
+    if isinstance(head, nn.Linear | nn.Conv2d):
+        nn.init.normal_(head.weight, 0.0, HEAD_DEVIATION)
+        if head.bias is not None:
+            nn.init.zeros_(head.bias)
 
 
 def _load_trunk(name: str, network: Network, weights: dict[str, Tensor]) -> None:

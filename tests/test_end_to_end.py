@@ -1,0 +1,179 @@
+"""The pipeline as people run it: a copy of the project, a small made corpus, `dvc repro`, variations, refusals."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+ROOT = Path(__file__).resolve().parents[1]
+COPIED = (".dvc/.gitignore", ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml", "src", "stages", "data/raw/.gitignore")
+SMALL = {
+    "corpora": "[mine]",
+    "split.n_folds": "2",
+    "runs.folds": "[0,1]",
+    "model.name": "squeezenet1_1",
+    "image.height": "64",
+    "image.width": "64",
+    "train.epochs": "1",
+    "demo.joy": "1",
+    "demo.anger": "1",
+    "demo.neutral": "1",
+    "demo.min_seconds": "4.0",
+    "demo.max_seconds": "4.0",
+    "evaluate.n_resamples": "100",
+}
+
+
+def run(project, *command, code=0):
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "GIT_AUTHOR_NAME": "t",
+        "GIT_AUTHOR_EMAIL": "t@example.org",
+        "GIT_COMMITTER_NAME": "t",
+        "GIT_COMMITTER_EMAIL": "t@example.org",
+        "DVC_NO_ANALYTICS": "1",
+    }
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    assert done.returncode == code, f"{command} exited with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout + done.stderr
+
+
+def ran(output):
+    """Names of the stages that DVC ran."""
+    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
+
+
+def make_corpus(folder):
+    """Two classes of two-second noises, high and low, in wav and flac, and one file that is no sound."""
+    for label, slope in (("high", 1), ("low", -1)):
+        for number in range(4):
+            rng = np.random.default_rng([number, slope + 1])
+            noise = rng.standard_normal(44100 * 3 + 1)
+            sound = noise[1:] - slope * 0.95 * noise[:-1]
+            path = folder / label / f"{number}.{'wav' if number % 2 else 'flac'}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, 0.05 * sound, 44100, subtype="PCM_16")
+    (folder / "low" / "broken.wav").write_text("<html>not found</html>", encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    for name in COPIED:
+        source, target = ROOT / name, folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, target)
+    run(folder, "git", "init", "-q")
+    make_corpus(folder / "data/raw/mine")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-qm", "start")
+    changes = [part for key, value in SMALL.items() for part in ("-S", f"{key}={value}")]
+    output = run(folder, "dvc", "exp", "run", *changes)
+    (folder / "first_output.txt").write_text(output, encoding="utf-8")
+    return folder
+
+
+def metrics_of(project):
+    return json.loads((project / "metrics/metrics.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.slow
+def test_recordings_in_metrics_out(project):
+    metrics = metrics_of(project)
+    assert metrics["clip"]["n"] == {"high": 4, "low": 4, "total": 8}
+    assert metrics["block"]["n"] == {"high": 8, "low": 8, "total": 16}
+    assert metrics["baselines"]["thumbnail"]["clip"]["uar"] == 1.0  # high noise and low noise look different
+    assert metrics["corpora"] == ["mine"]
+    assert metrics["split"]["leakage"]["overlaps_training"] == 0.0
+    split = json.loads((project / "metrics/split.json").read_text(encoding="utf-8"))
+    assert split["corpora"]["mine"]["rejected"] == 1
+    rejected = (project / "data/processed/clips/mine/rejected.csv").read_text(encoding="utf-8")
+    assert "broken.wav" in rejected
+    assert "HTML" in rejected
+
+
+@pytest.mark.slow
+def test_recordings_are_not_committed(project):
+    assert "data/raw/mine" not in run(project, "git", "ls-files")
+    assert "?? data" not in run(project, "git", "status", "--porcelain")
+
+
+@pytest.mark.slow
+def test_a_second_run_runs_nothing(project):
+    assert ran(run(project, "dvc", "repro")) == set()
+
+
+def stale(project, **changes):
+    """Stages that a change of params.yaml would rerun: the changed ones and all behind them."""
+    path = project / "params.yaml"
+    before = path.read_text(encoding="utf-8")
+    try:
+        text = before
+        for old, new in changes.values():
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+        changed = set(json.loads(run(project, "dvc", "status", "--json").splitlines()[-1]))
+        edges = [line.split(" -> ") for line in run(project, "dvc", "dag", "--dot").splitlines() if " -> " in line]
+        pairs = [(a.strip(' ";\t'), b.strip(' ";\t')) for a, b in edges]
+        while True:
+            more = {b for a, b in pairs if a in changed} - changed
+            if not more:
+                return {name.split("@")[0] for name in changed}
+            changed |= more
+    finally:
+        path.write_text(before, encoding="utf-8")
+
+
+BEHIND_TRAINING = {"train_model", "predict_blocks", "evaluate_model"}
+BEHIND_IMAGES = BEHIND_TRAINING | {"list_spectrograms", "fit_baselines"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "stages"),
+    [
+        (("colormap: jet", "colormap: grey"), BEHIND_IMAGES | {"render_spectrograms"}),
+        (("target_db: -23.0", "target_db: -24.0"), BEHIND_IMAGES | {"render_spectrograms", "normalize_loudness"}),
+        (("epochs: 1\n", "epochs: 2\n"), BEHIND_TRAINING),
+        (("n_resamples: 100", "n_resamples: 101"), {"evaluate_model"}),
+        (("workers: 0", "workers: 1"), set()),
+        (("balance: train", "balance: none"), BEHIND_TRAINING | {"split_blocks", "fit_baselines"}),
+    ],
+)
+def test_a_change_reruns_only_what_depends_on_it(project, change, stages):
+    assert stale(project, change=change) == stages
+
+
+@pytest.mark.slow
+def test_bad_values_are_refused_before_any_work(project):
+    output = run(project, "dvc", "exp", "run", "-S", "train.epochs=many", "-S", "image.height=0", code=255)
+    assert "train.epochs" in output
+    assert "image.height" in output
+    assert "Traceback" not in output
+    run(project, "git", "checkout", "-q", "params.yaml")
+    changes = [part for key, value in SMALL.items() for part in ("-S", f"{key}={value}")]
+    assert ran(run(project, "dvc", "exp", "run", *changes)) == set()
+
+
+@pytest.mark.slow
+def test_a_run_in_a_copy_leaves_the_workspace_alone(project, tmp_path):
+    make_corpus(tmp_path / "mine")
+    before = (project / "metrics/metrics.json").read_bytes()
+    changes = {**SMALL, "data.root": str(tmp_path), "evaluate.n_resamples": "150"}
+    arguments = [part for key, value in changes.items() for part in ("-S", f"{key}={value}")]
+    output = run(project, "dvc", "exp", "run", "--temp", "-n", "in-a-copy", *arguments)
+    assert "in-a-copy" in output
+    assert (project / "metrics/metrics.json").read_bytes() == before
+    shown = json.loads(run(project, "dvc", "metrics", "show", "--json", "in-a-copy"))
+    assert "in-a-copy" in shown
