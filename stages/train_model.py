@@ -18,6 +18,7 @@ def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
         member,
         network_name=model.name,
         init=model.init,
+        dropout=model.dropout,
         recipe=Recipe(
             seed=seed, normalise=model.normalise, **train.model_dump(exclude={"device", "threads", "deterministic"})
         ),

@@ -12,7 +12,18 @@ import pytest
 import soundfile
 
 ROOT = Path(__file__).resolve().parents[1]
-COPIED = (".dvc/.gitignore", ".dvc/config", ".dvc/plots", ".dvcignore", ".gitignore", "dvc.yaml", "params.yaml", "src", "stages", "data/raw/.gitignore")
+COPIED = (
+    ".dvc/.gitignore",
+    ".dvc/config",
+    ".dvc/plots",
+    ".dvcignore",
+    ".gitignore",
+    "dvc.yaml",
+    "params.yaml",
+    "src",
+    "stages",
+    "data/raw/.gitignore",
+)
 SMALL = {
     "corpora": "[mine]",
     "split.n_folds": "2",
@@ -40,7 +51,9 @@ def run(project, *command, code=0):
         "GIT_COMMITTER_EMAIL": "t@example.org",
         "DVC_NO_ANALYTICS": "1",
     }
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=280, check=False)
+    done = subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, timeout=280, check=False
+    )
     assert done.returncode == code, f"{command} exited with {done.returncode}:\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
 

@@ -1,16 +1,15 @@
 """Recordings of one corpus -> clips.h5, clips.csv and rejected.csv: every recording is used or rejected by name."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from joblib import Parallel, delayed
 
 from pipeline.audio.facts import bandwidth_hz, floor_db
 from pipeline.audio.reading import Sound, read_sound
 from pipeline.console import track
 from pipeline.corpora import Recording
 from pipeline.errors import AudioError, CorpusError
+from pipeline.parallel import in_order
 from pipeline.store.arrays import SOUND_CHUNK, new_arrays
 from pipeline.store.paths import clips_csv, clips_h5, rejected_csv
 from pipeline.store.tables import Clip, Rejected, write_rows
@@ -42,12 +41,12 @@ def collect_clips(
     Raises
     ------
     CorpusError
-        If no recording is usable, or the same sound has two labels.
+        If no recording is usable, two have the same name, or the same sound has two labels.
     """
     clips: list[Clip] = []
     rejected = [Rejected(path=path, label="", reason="not named in clips.csv") for path in unlisted]
-    jobs = (delayed(_read)(folder, recording, sample_rate, max_seconds) for recording in recordings)
-    results = Parallel(n_jobs=n_workers, prefer="threads", return_as="generator")(jobs)
+    jobs = ((folder, recording, sample_rate, max_seconds) for recording in recordings)
+    results = in_order(_read, jobs, n_workers=n_workers)
     with new_arrays(clips_h5(corpus)) as arrays:
         arrays.create("audio", row_shape=(), dtype="<f4", rows_in_chunk=SOUND_CHUNK)
         progress = track(results, label=f"collect {corpus}", total=len(recordings), unit="clips")
@@ -85,31 +84,40 @@ def _read(folder: Path, recording: Recording, sample_rate: int, max_seconds: flo
 
 
 def _clip(corpus: str, recording: Recording, sound: Sound, facts: Facts, offset: int, sample_rate: int) -> Clip:
-    start, end = recording.start_seconds, recording.end_seconds
-    event = "" if start is None and end is None else f"#t={start or 0:g},{'' if end is None else f'{end:g}'}"
     return Clip(
-        clip_id=f"{corpus}/{recording.path}{event}",
+        clip_id=f"{corpus}/{recording.path}{_event(recording.start_seconds, recording.end_seconds)}",
         path=recording.path,
         label=recording.label,
         corpus=corpus,
         offset=offset,
         n_samples=len(sound.samples),
         seconds=round(len(sound.samples) / sample_rate, 6),
-        start_seconds=start or 0.0,
+        start_seconds=recording.start_seconds or 0.0,
         pcm_sha256=sound.pcm_sha256,
         source_rate=sound.source_rate,
         bandwidth_hz=facts[0],
         floor_db=facts[1],
         channels=sound.channels,
         licence=recording.licence,
-        fields=dict(recording.fields),
+        fields={name: text for name, text in recording.fields.items() if text},
     )
+
+
+def _event(start: float | None, end: float | None) -> str:
+    """Name an event within a recording, to the last digit of its times; empty for whole recordings."""
+    if start is None and end is None:
+        return ""
+    first, last = (repr(float(time)).removesuffix(".0") if time else "" for time in (start, end))
+    return f"#t={first or 0},{last}"
 
 
 def _refuse(corpus: str, folder: Path, clips: Sequence[Clip], rejected: Sequence[Rejected]) -> None:
     if not clips:
         first = f"; the first: {rejected[0].path}: {rejected[0].reason}" if rejected else ""
         raise CorpusError(f"{folder}: none of its {len(rejected)} recordings can be used{first}")
+    n_of_name = Counter(clip.clip_id for clip in clips)
+    if double := [clip_id for clip_id, n in n_of_name.items() if n > 1]:
+        raise CorpusError(f"corpus {corpus}: {double[0]} is there {n_of_name[double[0]]} times: keep one of them")
     if conflicts := list(_two_labels(clips)):
         more = f" and {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
         raise CorpusError(f"corpus {corpus}: the same sound has two labels: {conflicts[0]}{more}: keep one of them")

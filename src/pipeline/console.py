@@ -69,8 +69,9 @@ StageItem = Annotated[str, typer.Argument(envvar="DVC_STAGE", parser=item_of_sta
 
 
 def n_workers(wanted: int) -> int:
-    """How many clips to work on at a time: as asked for, or one per core for 0."""
-    return wanted or os.cpu_count() or 1
+    """How many clips to work on at a time: as asked for, or for 0 one per core that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return wanted or cores or 1
 
 
 def run_stage(main: Callable[..., Any]) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,11 @@ def evaluate_runs(
     """
     sides = {fold: read_fold(fold) for fold in folds}
     blocks = _test_blocks(sides)
-    outputs = {key: _read(sides[key[0]], key) for key in [(fold, member) for fold in folds for member in members]}
+    outputs = {
+        (fold, member): _read(side, outputs_h5(run_key(fold, member)), "logits")
+        for fold, side in sides.items()
+        for member in members
+    }
     of_member = {
         member: np.concatenate(
             [softmax(_of_test(sides[fold], outputs[fold, member].values["logits"])) for fold in folds]
@@ -77,11 +82,12 @@ def evaluate_runs(
     return metrics
 
 
-def _read(fold: Fold, key: tuple[int, str]) -> Outputs:
-    path = outputs_h5(run_key(*key))
-    outputs = read_outputs(path, "logits")
-    if outputs.block_ids != [row.block_id for row in fold.rows] or outputs.sides != [row.side for row in fold.rows]:
-        raise MetricsError(f"{path}: predicts other blocks than the present split: run `dvc repro`")
+def _read(fold: Fold, path: Path, *names: str) -> Outputs:
+    """Read outputs of a fold, and refuse those of another split."""
+    outputs = read_outputs(path, *names)
+    now = [row.block_id for row in fold.rows], [row.side for row in fold.rows], list(fold.classes)
+    if (outputs.block_ids, outputs.sides, list(outputs.about["classes"])) != now:
+        raise MetricsError(f"{path}: predicts other blocks, sides or classes than the present split: run `dvc repro`")
     return outputs
 
 
@@ -101,7 +107,7 @@ def _test_blocks(sides: Mapping[int, Fold]) -> TestBlocks:
 
 def _baselines(sides: Mapping[int, Fold]) -> dict[str, Floats]:
     """Probabilities of every test block under each baseline."""
-    outputs = {fold: read_outputs(baselines_h5(fold), *BASELINES) for fold in sides}
+    outputs = {fold: _read(side, baselines_h5(fold), *BASELINES) for fold, side in sides.items()}
     return {
         name: np.concatenate([_of_test(side, outputs[fold].values[name]) for fold, side in sides.items()])
         for name in BASELINES
@@ -123,11 +129,24 @@ def _levels(blocks: TestBlocks, probabilities: Floats, *, by: str, n_resamples: 
 
 
 def _split_summary(folds: Sequence[int]) -> dict[str, Any]:
-    """What of split.json belongs beside every number."""
+    """What of split.json belongs beside every number, of the folds that were run."""
     split = read_json(SPLIT_METRICS)
     return {
-        **{name: split[name] for name in ("by", "method", "balance", "validation", "n_folds", "leakage")},
+        **{name: split[name] for name in ("by", "method", "balance", "validation", "n_folds")},
+        "leakage": split["leakage"] if len(folds) == split["n_folds"] else _leakage(split["folds"], folds),
         "folds": list(folds),
+    }
+
+
+def _leakage(of_fold: Mapping[str, Any], folds: Sequence[int]) -> dict[str, float]:
+    """Shares of the test blocks of some folds: each fold's share weighs as much as it has test blocks."""
+    parts = [(of_fold[str(fold)]["leakage"], sum(of_fold[str(fold)]["test"].values())) for fold in folds]
+    names = sorted({name for shares, _ in parts for name in shares})
+    total = sum(n for _, n in parts)
+    # That all test blocks have a field is not written, so a missing FIELD_known stands for 1.
+    return {
+        name: round(sum(shares.get(name, float(name.endswith("_known"))) * n for shares, n in parts) / total, 4)
+        for name in names
     }
 
 

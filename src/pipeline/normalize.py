@@ -1,19 +1,20 @@
 """Blocks of one corpus -> the table of their loudness and of the gain that normalises each."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from pipeline.audio.loudness import Measurement, add_up, choose_gain, gate_powers, measure
 from pipeline.console import track
+from pipeline.parallel import in_order
 from pipeline.store.arrays import open_arrays
 from pipeline.store.paths import blocks_csv, clips_csv, clips_h5, loudness_csv
 from pipeline.store.sound import Samples, clip_pieces, read_run, runs_of_blocks
-from pipeline.store.tables import Block, Clip, Gain, read_rows, write_rows
+from pipeline.store.tables import Block, Clip, Gain, read_keyed, read_rows, write_rows
 
 
 def normalize_corpus(
@@ -32,12 +33,12 @@ def normalize_corpus(
     `scope` says what shares one gain: block, clip or corpus; with none every gain is 0 dB. What is silent keeps its
     level, whatever it shares a gain with.
     """
-    clips = {clip.clip_id: clip for clip in read_rows(clips_csv(corpus), Clip)}
+    clips = read_keyed(clips_csv(corpus), Clip, "clip_id")
     blocks = read_rows(blocks_csv(corpus), Block)
     groups = [(clips[clip_id], list(own)) for clip_id, own in groupby(blocks, key=lambda block: block.clip_id)]
     with open_arrays(clips_h5(corpus)) as file:
-        jobs = (delayed(_measure_clip)(file["audio"], clip, own, sample_rate) for clip, own in groups)
-        results = Parallel(n_jobs=n_workers, prefer="threads", return_as="generator")(jobs)
+        jobs = ((file["audio"], clip, own, sample_rate) for clip, own in groups)
+        results = in_order(_measure_clip, jobs, n_workers=n_workers)
         measured = list(track(results, label=f"normalise {corpus}", total=len(groups), unit="clips"))
     corpus_level = add_up([whole for whole, _ in measured])
     gains = []
@@ -62,18 +63,19 @@ def normalize_corpus(
 def _measure_clip(
     audio: Any, clip: Clip, blocks: Sequence[Block], sample_rate: int
 ) -> tuple[Measurement, list[Measurement]]:
-    """Measure a clip as a whole, and each of its blocks."""
-    filled = blocks[0].fill != "none"
-    pieces = list(read_run(audio, clip, blocks)) if filled else clip_pieces(audio, clip)
-    length = blocks[0].n_samples if filled else clip.n_samples
-    stretches = [(0, length), *((block.start, block.n_samples) for block in blocks)]
+    """Measure a clip as a whole, and each of its blocks; a clip that is filled up is its one block."""
+    if blocks[0].fill != "none":
+        (filled,) = read_run(audio, clip, blocks)
+        span = np.array([0]), np.array([len(filled)])
+        whole = measure(filled, gate_powers([filled], *span, sample_rate=sample_rate)[0])
+        return whole, [whole]
+    stretches = [(0, clip.n_samples), *((block.start, block.n_samples) for block in blocks)]
     starts, lengths = np.array(stretches, dtype=np.int64).T
-    powers = gate_powers(pieces, starts, lengths, sample_rate=sample_rate)
+    powers = gate_powers(clip_pieces(audio, clip), starts, lengths, sample_rate=sample_rate)
     parts = [measure(samples, power) for samples, power in zip(_in_order(audio, clip, blocks), powers[1:], strict=True)]
     silence = np.zeros(0)  # the powers of the whole clip are known; its pieces bring the sums and the peak
     sums = add_up([measure(piece, silence) for piece in clip_pieces(audio, clip)])
-    whole = dataclasses.replace(sums, powers=powers[0])
-    return whole, parts
+    return dataclasses.replace(sums, powers=powers[0]), parts
 
 
 def _in_order(audio: Any, clip: Clip, blocks: Sequence[Block]) -> Iterator[Samples]:
@@ -91,17 +93,18 @@ def _gain(
     max_gain_db: float,
     limit_peak: bool,
 ) -> Gain:
-    offset = reference.mean if reference and method == "zscore" else 0.0
-    gain_db, flag = 0.0, ""
+    offset, gain_db, flag = 0.0, 0.0, ""
     if block.peak() == 0.0:
         flag = "silent"
     elif reference is not None:
+        centre = reference.mean if method == "zscore" else 0.0
         # What shares a gain must share its limit too.
-        peak = reference.peak(offset) if limit_peak else block.peak(offset)
+        peak = reference.peak(centre) if limit_peak else block.peak(centre)
         target = 0.0 if method == "zscore" else target_db
         level = reference.level_db(method)
         gain_db, flag = choose_gain(level, peak, target_db=target, max_gain_db=max_gain_db, limit_peak=limit_peak)
-    gain_db = round(gain_db, 4)
+        offset = 0.0 if flag == "silent" else centre
+    gain_db = math.floor(gain_db * 1e4) / 1e4 if "peak_limited" in flag else round(gain_db, 4)
     return Gain(
         block_id=block_id,
         lufs=round(block.lufs, 4),

@@ -5,16 +5,16 @@ from dataclasses import asdict, dataclass
 from itertools import groupby
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from pipeline.console import track
 from pipeline.errors import CorpusError
 from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image
+from pipeline.parallel import in_order
 from pipeline.store.arrays import digest_of, encode_texts, new_arrays, open_arrays
 from pipeline.store.paths import SPECTROGRAMS_LIST, blocks_csv, clips_csv, clips_h5, loudness_csv, spectrograms_h5
 from pipeline.store.sound import Samples, read_run, runs_of_blocks
-from pipeline.store.tables import Block, Clip, Gain, SpectrogramFile, read_rows, write_rows
+from pipeline.store.tables import Block, Clip, Gain, SpectrogramFile, read_keyed, read_rows, write_rows
 
 
 @dataclass(frozen=True)
@@ -37,21 +37,19 @@ def render_corpus(corpus: str, *, spectrogram: SpectrogramSpec, image: ImageSpec
     CorpusError
         If the axis reaches above what some of the corpus's sources hold, and others do.
     """
-    clips = {clip.clip_id: clip for clip in read_rows(clips_csv(corpus), Clip)}
-    refuse_unequal_bands({clip.clip_id: clip.source_rate for clip in clips.values()}, max_hz=spectrogram.max_hz)
+    clips = read_keyed(clips_csv(corpus), Clip, "clip_id")
     blocks = read_rows(blocks_csv(corpus), Block)
-    gains = {gain.block_id: gain for gain in read_rows(loudness_csv(corpus), Gain)}
-    rates = [clip.source_rate for clip in clips.values()]
+    gains = read_keyed(loudness_csv(corpus), Gain, "block_id")
+    rates = {block.clip_id: clips[block.clip_id].source_rate for block in blocks}
+    refuse_unequal_bands(rates, max_hz=spectrogram.max_hz)
     with open_arrays(clips_h5(corpus)) as sound, new_arrays(spectrograms_h5(corpus)) as arrays:
         arrays.create("images", row_shape=(image.height, image.width, 3), dtype=np.uint8)
         arrays.create("block_id", row_shape=(), dtype=_texts(blocks).dtype, rows_in_chunk=1024)
         jobs = (
-            delayed(_render_run)(
-                read_run(sound["audio"], clip, run), [gains[block.block_id] for block in run], spectrogram, image
-            )
+            (read_run(sound["audio"], clip, run), [gains[block.block_id] for block in run], spectrogram, image)
             for clip, run in _runs(clips, blocks)
         )
-        results = Parallel(n_jobs=n_workers, prefer="threads", return_as="generator")(jobs)
+        results = in_order(_render_run, jobs, n_workers=n_workers)
         for picture in track(
             (picture for pictures in results for picture in pictures),
             label=f"render {corpus}",
@@ -63,8 +61,8 @@ def render_corpus(corpus: str, *, spectrogram: SpectrogramSpec, image: ImageSpec
         attributes = {
             **asdict(spectrogram),
             **asdict(image),
-            "least_source_rate": min(rates),
-            "most_source_rate": max(rates),
+            "least_source_rate": min(rates.values()),
+            "most_source_rate": max(rates.values()),
         }
         arrays.finish({**attributes, "sound_sha256": digest_of(sound, "audio")})
     return len(blocks)
@@ -125,7 +123,7 @@ def list_spectrograms(corpora: Sequence[str]) -> list[SpectrogramFile]:
             rows.append(SpectrogramFile(corpus=corpus, path=path.as_posix(), sha256=digest_of(file, "images")))
             for attribute in ("least_source_rate", "most_source_rate"):
                 rates[f"corpus {corpus} ({attribute.replace('_', ' ')})"] = int(file.attrs[attribute])
-            max_hz = float(file.attrs["max_hz"])
+            max_hz = max(max_hz, float(file.attrs["max_hz"]))
     refuse_unequal_bands(rates, max_hz=max_hz)
     write_rows(SPECTROGRAMS_LIST, SpectrogramFile, rows)
     return rows

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 
 from pipeline.console import track
-from pipeline.errors import StoreError
+from pipeline.errors import SplitError, StoreError
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
-from pipeline.models.inference import batches, choose_device, outputs_of, prepare_torch
+from pipeline.models.inference import batches, choose_device, outputs_of, prepare_torch, refuse_unfit_images
 from pipeline.models.networks import start_network
 from pipeline.models.weights import read_weights
 from pipeline.store.files import write_json
@@ -38,6 +38,8 @@ class Compute:
 
 def _side(fold: Fold, name: str) -> Side:
     there = fold.on(name)
+    if not there.any():
+        raise SplitError(f"split.csv: fold {fold.rows[0].fold} has no block on the {name} side: run `dvc repro`")
     return Side(block_ids=[row.block_id for row in fold.rows if row.side == name], labels=fold.labels[there])
 
 
@@ -65,6 +67,7 @@ def train_run(
     watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
     key = run_key(fold_index, member)
     with open_images(listed) as images, LiveTable(curves_csv(key), CurvePoint) as curves:
+        refuse_unfit_images(network, network_name, images.shape, normalise=recipe.normalise)
         kept = train_network(
             network,
             images,

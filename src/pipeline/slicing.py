@@ -1,6 +1,5 @@
 """Clips of one corpus -> the table of its blocks, and the table of what was left out."""
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -90,14 +89,19 @@ def _without_silent(
             starts, lengths = np.array(stretches, dtype=np.int64).T
             powers = gate_powers(clip_pieces(file["audio"], clip), starts, lengths, sample_rate=sample_rate)
             threshold = integrated_lufs(powers[0]) - below_lu
-            loud = [
-                block
-                for block, power in zip(own, powers[1:], strict=True)
-                if mean_lufs(power) > max(threshold, -math.inf)
-            ]
+            loud = [block for block, power in zip(own, powers[1:], strict=True) if mean_lufs(power) > threshold]
             kept += loud
-            if len(loud) < len(own):
-                n_silent = len(own) - len(loud)
-                silent_samples = n_silent * own[0].n_samples
-                left_out.append(_left_out(clip, SILENT, n_blocks=n_silent, n_samples=silent_samples, rate=sample_rate))
+            if n_silent := len(own) - len(loud):
+                n_samples = _n_covered(clip, own) - _n_covered(clip, loud)
+                left_out.append(_left_out(clip, SILENT, n_blocks=n_silent, n_samples=n_samples, rate=sample_rate))
     return kept, left_out
+
+
+def _n_covered(clip: Clip, blocks: Sequence[Block]) -> int:
+    """Count the samples of a clip that its blocks, in order, hold: those in two blocks once."""
+    n_samples = reached = 0
+    for block in blocks:
+        end = min(block.start + block.n_samples, clip.n_samples)
+        n_samples += end - max(block.start, reached)
+        reached = end
+    return n_samples

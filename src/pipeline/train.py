@@ -1,5 +1,6 @@
 """One training loop: a network, the images of a fold's training side, and learning curves while it runs."""
 
+import contextlib
 import copy
 import platform
 from collections.abc import Callable, Iterator, Sequence
@@ -45,6 +46,15 @@ class Recipe:
     seed: int
 
 
+# What torch says when a step cannot be done, and what to do.
+FIXES = {
+    "does not have a deterministic implementation": "set train.deterministic to false, or train.device to cpu",
+    "out of memory": "lower train.batch_images, or set train.device to cpu",
+    "can't allocate memory": "lower train.batch_images, or set image.height and image.width lower",
+    "more than 1 value per channel": "set train.batch_images to 2 or more: batch normalisation needs two images",
+}
+
+
 @dataclass
 class _Tally:
     """Losses and confusions since the last point of a curve."""
@@ -73,6 +83,20 @@ class _Tally:
         )
 
 
+@dataclass
+class _Best:
+    """The weights of the highest validation UAR so far; of equals those of the lower loss, then the earlier ones."""
+
+    rank: tuple[float, float] = (-1.0, 0.0)
+    iteration: int = 0
+    state: dict[str, Tensor] | None = None
+
+    def offer(self, network: Network, point: CurvePoint) -> None:
+        rank = (point.uar, -point.loss)
+        if rank > self.rank:
+            self.rank, self.iteration, self.state = rank, point.iteration, copy.deepcopy(network.state_dict())
+
+
 def train_network(
     network: Network,
     images: Images,
@@ -93,44 +117,58 @@ def train_network(
     Raises
     ------
     ModelError
-        If the loss is no longer finite.
+        If the loss is no longer finite, or the device cannot do a step: too little memory, no deterministic algorithm.
     """
     network.to(device)
     optimizer = _optimizer(network, recipe)
     n_iterations = recipe.epochs * len(_batch_ends(len(training.block_ids), recipe.batch_images))
-    best: tuple[tuple[float, float], int, dict[str, Tensor]] | None = None
-    tally = _Tally(n_classes)
+    best, tally = _Best(), _Tally(n_classes)
     with seeded(recipe.seed):
-        steps = _steps(training, recipe)
-        for iteration, chosen in enumerate(track(steps, label="train", total=n_iterations, unit="batches"), start=1):
+        steps = track(_steps(training, recipe), label="train", total=n_iterations, unit="batches")
+        for iteration, chosen in enumerate(steps, start=1):
             labels = training.labels[chosen]
-            batch = to_input(
-                images.batch([training.block_ids[i] for i in chosen]), normalise=recipe.normalise, device=device
-            )
-            losses, predicted = _step(network, optimizer, batch, torch.from_numpy(labels).to(device))
-            if not np.isfinite(losses).all():
-                raise ModelError(
-                    f"training diverged: the loss at iteration {iteration} is not finite: lower train.learning_rate"
-                )
+            pictures = images.batch([training.block_ids[i] for i in chosen])
+            with _explained(iteration):
+                batch = to_input(pictures, normalise=recipe.normalise, device=device)
+                losses, predicted = _step(network, optimizer, batch, torch.from_numpy(labels).to(device))
+            _refuse_infinite(losses, iteration)
             tally.add(losses, labels, predicted)
             if iteration % recipe.validate_every and iteration < n_iterations:
                 continue
             epoch = iteration * recipe.epochs / n_iterations
             on_point(tally.point(iteration, epoch, "train"))
             tally = _Tally(n_classes)
-            if validation is None:
-                continue
-            point = _validate(network, images, validation, recipe, device, n_classes).point(
-                iteration, epoch, "validation"
-            )
-            on_point(point)
-            rank = (point.uar, -point.loss)
-            if recipe.keep == "best" and (best is None or rank > best[0]):
-                best = rank, iteration, copy.deepcopy(network.state_dict())
-    if best is None:
+            if validation is not None:
+                watched = _validate(network, images, validation, recipe, device, n_classes)
+                _refuse_infinite(watched.losses, iteration)
+                point = watched.point(iteration, epoch, "validation")
+                on_point(point)
+                if recipe.keep == "best":
+                    best.offer(network, point)
+    if best.state is None:
         return n_iterations
-    network.load_state_dict(best[2])
-    return best[1]
+    network.load_state_dict(best.state)
+    return best.iteration
+
+
+def _refuse_infinite(losses: Sequence[float] | NDArray[np.float64], iteration: int) -> None:
+    if not np.isfinite(losses).all():
+        raise ModelError(
+            f"training diverged: the loss at iteration {iteration} is not finite: lower train.learning_rate"
+        )
+
+
+@contextlib.contextmanager
+def _explained(iteration: int) -> Iterator[None]:
+    """Turn what torch says of a step that cannot be done into one line with the fix; what is unknown goes through."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        for sign, fix in FIXES.items():
+            if sign in text:
+                raise ModelError(f"training stopped at iteration {iteration} ({text[:120]}): {fix}") from None
+        raise
 
 
 def _steps(training: Side, recipe: Recipe) -> Iterator[NDArray[np.int64]]:

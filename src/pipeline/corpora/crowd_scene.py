@@ -20,13 +20,13 @@ from pipeline.corpora.crowd_voices import STYLES, Chant, Sound, Span
 LAYERS = ("cheer", "boo", "shout", "babble", "laughter", "chant", "applause", "whistle", "bang", "clatter")
 MIX_DB: Mapping[str, tuple[float, ...]] = MappingProxyType(
     {
-        "joy": (0, -22, -16, -15, -14, -8, -3, -5, -20, -26),
-        "anger": (-20, 2, -2, -16, -26, -6, -18, -20, 1, -7),
-        "neutral": (-22, -26, -20, 0, -6, -26, -20, -24, -22, -13),
+        "joy": (0, -22, -16, -15, -14, -8, -1, -3, -22, -26),
+        "anger": (-20, 2, -1, -16, -26, -6, -20, -20, 3, -5),
+        "neutral": (-22, -26, -22, 0, -6, -26, -22, -26, -24, -14),
     }
 )
-EVENT_SPREAD_DB = 2.0
-CLIP_SPREAD_DB = 1.5
+EVENT_SPREAD_DB = 1.5
+CLIP_SPREAD_DB = 1.0
 SILENT_DB = -24.0  # a layer this far down is masked: it is left out, which saves its synthesis
 
 

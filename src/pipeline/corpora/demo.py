@@ -49,11 +49,11 @@ _TAKES = 3  # of each event, before the next three events begin
 
 # The nuisances: one table for every class.
 LUFS = (-36.0, -20.0)
-TILT_DB_PER_OCTAVE = (-3.5, -1.5)
+TILT_DB_PER_OCTAVE = (-3.2, -1.8)
 NOISE_DB = (-70.0, -45.0)  # against the clip's own level
 SAMPLE_RATES = (44100, 48000)
 CHANNELS = (1, 2)
-BANDWIDTHS_HZ = (15000, 16000, 18000, 20000, 22050)  # the last is all that a 44.1 kHz file holds: no low-pass
+BANDWIDTHS_HZ = (16000, 18000, 20000, 22050)  # the last is all that a 44.1 kHz file holds: no low-pass
 ENCODINGS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"wav16": ("WAV", "PCM_16"), "wav24": ("WAV", "PCM_24"), "flac16": ("FLAC", "PCM_16"), "flac24": ("FLAC", "PCM_24")}
 )

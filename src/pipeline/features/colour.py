@@ -46,7 +46,7 @@ def colour_table(colormap: str, n_colours: int) -> Bytes:
 def colour_index(values: NDArray[np.float32], *, low: float, high: float, n_colours: int) -> Bytes:
     """Index of each value's colour: min(n_colours - 1, floor((x - low) / (high - low) * n_colours)), 0 below `low`."""
     scaled = (values - np.float32(low)) * np.float32(n_colours / (high - low))
-    return np.clip(scaled, 0, n_colours - 1).astype(np.uint8)
+    return cast(Bytes, np.clip(scaled, 0, n_colours - 1).astype(np.uint8))
 
 
 def colourise(values: NDArray[np.float32], *, low: float, high: float, colormap: str, n_colours: int) -> Bytes:

@@ -57,7 +57,7 @@ def load_model(folder: Path) -> tuple[Network, ModelCard]:
         raise ModelError(f"{path}: missing or damaged (its SHA-256 is not the card's): run `dvc repro`")
     network = Network(card.network, len(card.classes))
     try:
-        network.trunk.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
+        network.load_weights(load_file(path), with_head=True)
+    except (SafetensorError, ModelError) as error:
         raise ModelError(f"{path}: does not fit {card.network}: {' '.join(str(error).split())[:200]}") from None
     return network.eval(), card

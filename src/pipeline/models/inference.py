@@ -15,7 +15,11 @@ from pipeline.console import say
 from pipeline.errors import ModelError
 from pipeline.models.networks import Network
 
-IMAGENET_MEAN, IMAGENET_DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# What is subtracted from pixels of 0 to 1, channel by channel, and what they are divided by.
+NORMALISATIONS = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
 
 Item = TypeVar("Item")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -56,7 +60,7 @@ def prepare_torch(*, threads: int, deterministic: bool) -> None:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be reproducible
     torch.use_deterministic_algorithms(deterministic)
     # Filling fresh memory finds reads of what was never written; we have none, and it costs a pass over every array.
-    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not deterministic
 
 
@@ -69,12 +73,17 @@ def _keep_freed_memory() -> None:
 
 
 def to_input(images: NDArray[np.uint8], *, normalise: str, device: torch.device) -> Tensor:
-    """Images (batch, height, width, 3) as floats (batch, 3, height, width)."""
+    """Images (batch, height, width, 3) as floats (batch, 3, height, width).
+
+    Raises
+    ------
+    ModelError
+        If `normalise` is none of NORMALISATIONS.
+    """
+    if normalise not in NORMALISATIONS:
+        raise ModelError(f"model.normalise: {normalise!r} is none of {', '.join(NORMALISATIONS)}")
     pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float().contiguous()
-    if normalise == "unit":
-        return pixels.div_(255)
-    mean = torch.tensor(IMAGENET_MEAN, device=device).view(1, 3, 1, 1) * 255
-    deviation = torch.tensor(IMAGENET_DEVIATION, device=device).view(1, 3, 1, 1) * 255
+    mean, deviation = (torch.tensor(v, device=device).view(1, 3, 1, 1) * 255 for v in NORMALISATIONS[normalise])
     return pixels.sub_(mean).div_(deviation)
 
 
@@ -93,3 +102,22 @@ def outputs_of(
     for images in image_batches:
         logits, features = network.logits_and_features(to_input(images, normalise=normalise, device=device))
         yield logits.float().cpu().numpy(), features.float().cpu().numpy()
+
+
+def refuse_unfit_images(network: Network, name: str, shape: tuple[int, int, int], *, normalise: str) -> None:
+    """Put blank images (height, width, 3) through a network on the CPU, so that a wrong size is refused before work.
+
+    Raises
+    ------
+    ModelError
+        If the network cannot take images of this size.
+    """
+    blank = np.zeros((2, *shape), dtype=np.uint8)
+    try:
+        list(outputs_of(network, [blank], normalise=normalise, device=torch.device("cpu")))
+    except (RuntimeError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ModelError(
+            f"model.name: {name} cannot take images of {shape[0]} x {shape[1]} pixels ({reason}): set image.height and "
+            "image.width to the size that it was made for, 224 for most"
+        ) from None

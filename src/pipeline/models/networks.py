@@ -1,7 +1,10 @@
 """Torchvision's classification networks with a new head, and how their weights are drawn."""
 
 import contextlib
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,27 +13,52 @@ from pipeline.errors import ModelError
 
 IMAGENET_CLASSES = 1000
 HEAD_DEVIATION = 0.01  # Krizhevsky et al. (2012), section 5
+# Names of layers in torchvision's DenseNet weights, which are older than its rule of no dots within a name.
+_OLD_DENSENET_NAME = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)")
 
 
-def _torchvision_models() -> object:
-    """Import torchvision.models, or say which pair of builds does not go together."""
+def torchvision_models() -> Any:
+    """Import torchvision.models, or say which pair of builds does not go together.
+
+    Raises
+    ------
+    ModelError
+        If torchvision is not there, or was built for another torch.
+    """
     try:
         from torchvision import models
     except (RuntimeError, ImportError, AttributeError) as error:
-        from importlib.metadata import version
-
         raise ModelError(
-            f"torch {torch.__version__} and torchvision {version('torchvision')} are not a matching pair ({error}): "
+            f"torch {torch.__version__} and torchvision {_installed('torchvision')} are not a matching pair ({error}): "
             "a CPU-only torch beside an ordinary torchvision is the usual cause; reinstall both from one place: "
             "pip install --force-reinstall -c requirements.lock torch torchvision"
         ) from None
     return models
 
 
+def _installed(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
 def network_names() -> list[str]:
     """Names of all classification networks that torchvision has."""
-    models = _torchvision_models()
-    return sorted(models.list_models(module=models))  # type: ignore[attr-defined]
+    models = torchvision_models()
+    return sorted(models.list_models(module=models))
+
+
+def refuse_unknown(name: str) -> None:
+    """Refuse what is no network's name.
+
+    Raises
+    ------
+    ModelError
+        If torchvision has no such network.
+    """
+    if name not in network_names():
+        raise ModelError(f"model.name: torchvision has no classification network {name!r}; e.g. alexnet, squeezenet1_1")
 
 
 class Network(nn.Module):
@@ -41,7 +69,8 @@ class Network(nn.Module):
     trunk
         The whole torchvision network, its head replaced.
     head_name
-        Where in it the head is: a linear layer, or a 1 x 1 convolution followed by a mean over positions (SqueezeNet).
+        Where in it the head is: a linear layer, or a 1 x 1 convolution followed by ReLU and the mean over positions
+        (SqueezeNet, whose logits so are never negative).
     """
 
     def __init__(self, name: str, n_classes: int) -> None:
@@ -50,16 +79,11 @@ class Network(nn.Module):
         self.head_name = _head_name(name, self.trunk)
         parent, _, child = self.head_name.rpartition(".")
         setattr(self.trunk.get_submodule(parent), child, _like(self.head, n_classes))
-        self._features: Tensor | None = None
-        self.head.register_forward_pre_hook(self._keep)
 
     @property
     def head(self) -> nn.Module:
         """The layer whose outputs are the logits."""
         return self.trunk.get_submodule(self.head_name)
-
-    def _keep(self, _layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self._features = inputs[0]
 
     def forward(self, images: Tensor) -> Tensor:
         """Class logits (batch, n_classes) of images (batch, 3, height, width)."""
@@ -68,9 +92,13 @@ class Network(nn.Module):
 
     def logits_and_features(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (batch, n_classes), and what enters the head (batch, n_features), averaged over positions if any."""
-        logits = self(images)
-        features = self._features
-        assert features is not None  # noqa: S101 - the hook has just run
+        entered: list[Tensor] = []
+        hook = self.head.register_forward_pre_hook(lambda _layer, inputs: entered.append(inputs[0]))
+        try:
+            logits = self(images)
+        finally:
+            hook.remove()
+        (features,) = entered
         return logits, features.flatten(2).mean(2) if features.dim() == 4 else features
 
     def head_parameters(self) -> list[nn.Parameter]:
@@ -82,14 +110,55 @@ class Network(nn.Module):
         own = {id(parameter) for parameter in self.head.parameters()}
         return [parameter for parameter in self.trunk.parameters() if id(parameter) not in own]
 
+    def load_weights(self, weights: Mapping[str, Tensor], *, with_head: bool) -> None:
+        """Set the weights of the trunk, converted to its types, and those of the head too or not.
+
+        Counters of batches may be missing, as they are in older files, and old names of DenseNet's layers are known.
+
+        Raises
+        ------
+        ModelError
+            If a layer is missing or of another shape, or, with the head, is not the network's.
+        """
+        own = self.trunk.state_dict()  # it carries the layers' versions, which MNASNet asks for and files do not keep
+        given = {_OLD_DENSENET_NAME.sub(r"\1\2", key): value for key, value in weights.items()}
+        wanted = [key for key in own if with_head or not key.startswith(self.head_name + ".")]
+        wrong = [key for key in wanted if not _fits(key, given.get(key), own[key])]
+        if with_head:
+            wrong += sorted(given.keys() - own.keys())
+        if wrong:
+            raise ModelError(
+                f"{len(wrong)} of {len(wanted)} layers are missing or of another shape, the first {wrong[0]}"
+            )
+        own.update({key: given[key] for key in wanted if key in given})
+        self.trunk.load_state_dict(own)  # copies into what is there, so types stay
+
+
+def _fits(key: str, given: Tensor | None, own: Tensor) -> bool:
+    return key.endswith(".num_batches_tracked") if given is None else given.shape == own.shape
+
+
+class _Pool(nn.AdaptiveAvgPool2d):
+    """Adaptive pooling that passes on what has its size already: the same values, and reproducible on a GPU.
+
+    The gradient of the general case has no deterministic implementation on CUDA; AlexNet and VGG, at the image sizes
+    that they were made for, need only this one.
+    """
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images if images.shape[-2:] == self.output_size else super().forward(images)
+
 
 def _build(name: str) -> nn.Module:
-    models = _torchvision_models()
-    if name not in network_names():
-        raise ModelError(f"model.name: torchvision has no classification network {name!r}; e.g. alexnet, squeezenet1_1")
-    # Auxiliary heads only help ImageNet's own training from scratch; they are left out.
-    extra = {"aux_logits": False, "init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    network: nn.Module = models.get_model(name, weights=None, **extra)  # type: ignore[attr-defined]
+    refuse_unknown(name)
+    # Auxiliary heads only help ImageNet's own training from scratch; they are left out. The weights of both networks
+    # expect pixels from -1 to 1, which transform_input makes of pixels normalised as for all others.
+    odd = name in ("googlenet", "inception_v3")
+    extra = {"aux_logits": False, "init_weights": False, "transform_input": True} if odd else {}
+    network: nn.Module = torchvision_models().get_model(name, weights=None, **extra)
+    pool = getattr(network, "avgpool", None)
+    if isinstance(pool, nn.AdaptiveAvgPool2d) and pool.output_size not in (1, (1, 1)):
+        network.avgpool = _Pool(pool.output_size)
     return network
 
 
@@ -106,7 +175,7 @@ def _head_name(name: str, network: nn.Module) -> str:
 
 def _like(head: nn.Module, n_classes: int) -> nn.Linear | nn.Conv2d:
     if isinstance(head, nn.Linear):
-        return nn.Linear(head.in_features, n_classes)
+        return nn.Linear(head.in_features, n_classes, bias=head.bias is not None)
     if isinstance(head, nn.Conv2d):
         return nn.Conv2d(head.in_channels, n_classes, kernel_size=1)
     raise ModelError(f"a head of type {type(head).__name__} cannot be replaced")
@@ -120,7 +189,7 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def start_network(name: str, *, n_classes: int, weights: dict[str, Tensor] | None, init: str, seed: int) -> Network:
+def start_network(name: str, *, n_classes: int, weights: Mapping[str, Tensor] | None, init: str, seed: int) -> Network:
     """Build a network for `n_classes` and set its starting weights.
 
     Parameters
@@ -143,7 +212,10 @@ def start_network(name: str, *, n_classes: int, weights: dict[str, Tensor] | Non
                 network.apply(_draw_kaiming)
             _draw_head(network.head)
     if weights is not None:
-        _load_trunk(name, network, weights)
+        try:
+            network.load_weights(weights, with_head=False)
+        except ModelError as error:
+            raise ModelError(f"model.weights: not weights of {name}: {error}") from None
     return network
 
 
@@ -160,17 +232,3 @@ def _draw_head(head: nn.Module) -> None:
         nn.init.normal_(head.weight, 0.0, HEAD_DEVIATION)
         if head.bias is not None:
             nn.init.zeros_(head.bias)
-
-
-def _load_trunk(name: str, network: Network, weights: dict[str, Tensor]) -> None:
-    head = network.head_name + "."
-    wanted = {key for key in network.trunk.state_dict() if not key.startswith(head)}
-    shapes = network.trunk.state_dict()
-    given = {key: value.to(shapes[key].dtype) for key, value in weights.items() if key in wanted}
-    wrong = sorted(key for key in wanted if key not in given or given[key].shape != shapes[key].shape)
-    if wrong:
-        raise ModelError(
-            f"model.weights: not weights of {name}: {len(wrong)} of its {len(wanted)} layers are missing or of another "
-            f"shape, the first {wrong[0]}"
-        )
-    network.trunk.load_state_dict(given, strict=False)

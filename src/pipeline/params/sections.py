@@ -151,6 +151,7 @@ class Model(Section):
     weights: str = Field(min_length=1)
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     init: Literal["kaiming", "torchvision"]
+    dropout: Annotated[float, Field(ge=0, le=0.9)] | None
     normalise: Literal["imagenet", "unit"]
 
 

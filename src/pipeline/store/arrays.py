@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
 from pipeline.store.files import written_whole
+from pipeline.store.sink import Sink
 
 SOUND_CHUNK = 2**18  # samples: 1 MiB, about six seconds at 44.1 kHz
 
@@ -19,8 +20,9 @@ SOUND_CHUNK = 2**18  # samples: 1 MiB, about six seconds at 44.1 kHz
 class ArrayWriter:
     """One new HDF5 file: datasets that only grow, each with a running SHA-256 of its values in order."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: Any, sink: Sink) -> None:
         self._file = file
+        self._sink = sink
         self._digests: dict[str, Any] = {}
 
     def create(self, name: str, *, row_shape: tuple[int, ...], dtype: Any, rows_in_chunk: int = 1) -> None:
@@ -37,22 +39,37 @@ class ArrayWriter:
         self._digests[name] = hashlib.sha256(f"{np.dtype(dtype).str}{row_shape}".encode())
 
     def append(self, name: str, rows: NDArray[Any]) -> int:
-        """Add rows at the end of a dataset and return the index of the first of them."""
+        """Add rows at the end of a dataset and return the index of the first of them.
+
+        Raises
+        ------
+        ValueError
+            If the rows have another shape than the dataset's: HDF5 would spread them.
+        """
         dataset = self._file[name]
         rows = np.ascontiguousarray(rows, dtype=dataset.dtype)
+        if rows.shape[1:] != dataset.shape[1:]:
+            raise ValueError(f"{name}: rows of shape {rows.shape[1:]}, needed {dataset.shape[1:]}")
         first = int(dataset.shape[0])
         dataset.resize(first + len(rows), axis=0)
         dataset[first:] = rows
         self._digests[name].update(rows.data)
+        self._sink.check()
         return first
 
     def finish(self, attributes: Mapping[str, Any]) -> None:
         """State the digests and `attributes`, and mark the file complete."""
         for name, digest in self._digests.items():
-            self._file[name].attrs["sha256"] = digest.hexdigest()
+            _state(self._file[name], "sha256", digest.hexdigest())
         for name, value in attributes.items():
-            self._file.attrs[name] = value
-        self._file.attrs["complete"] = True
+            _state(self._file, name, value)
+        _state(self._file, "complete", True)
+
+
+def _state(owner: Any, name: str, value: Any) -> None:
+    # Texts of fixed length: those of variable length lie in a heap without a checksum, and a flipped bit there makes
+    # HDF5 read for ever.
+    owner.attrs[name] = np.bytes_(value.encode("utf-8")) if isinstance(value, str) else value
 
 
 @contextlib.contextmanager
@@ -64,8 +81,10 @@ def new_arrays(path: Path) -> Iterator[ArrayWriter]:
     StoreError
         If it cannot be written; what `path` held before is still there.
     """
-    with written_whole(path) as temporary, h5py.File(temporary, "w", libver="latest") as file:
-        yield ArrayWriter(file)
+    with written_whole(path) as temporary, Sink(temporary) as sink:
+        with h5py.File(sink, "w", libver="latest") as file:
+            yield ArrayWriter(file, sink)
+        sink.check()
 
 
 @contextlib.contextmanager
@@ -79,30 +98,82 @@ def open_arrays(path: Path) -> Iterator[Any]:
     """
     try:
         with h5py.File(path, "r") as file:
-            if not file.attrs.get("complete", False):
-                raise StoreError(f"{path}: not complete: run `dvc repro -f` on the stage that writes it")
-            _refuse_foreign_links(path, file)
+            _check(path, file)
             yield file
     except FileNotFoundError:
         raise StoreError(f"{path}: missing: run `dvc repro`") from None
     except OSError as error:
-        reason = " ".join(str(error).split())
-        raise StoreError(f"{path}: damaged ({reason}): run `dvc repro -f` on the stage that writes it") from None
+        raise _damaged(path, error) from None
 
 
-def _refuse_foreign_links(path: Path, file: Any) -> None:
-    for name in file:
-        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-            raise StoreError(f"{path}: {name} links to another place; files between stages never do: make it anew")
-        if file[name].external or file[name].is_virtual:
-            raise StoreError(
-                f"{path}: {name} keeps its data in another file; files between stages never do: make it anew"
-            )
+def _check(path: Path, file: Any) -> None:
+    """Refuse what is incomplete, and whatever leads out of the file."""
+    try:
+        is_complete = bool(file.attrs.get("complete", False))
+        own = {name: isinstance(file.get(name, getlink=True), h5py.HardLink) for name in file}
+        elsewhere = [name for name, is_own in own.items() if not is_own or _is_elsewhere(file[name])]
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:  # how HDF5's errors come out, beside OSError
+        raise _damaged(path, error) from None
+    if not is_complete:
+        raise StoreError(f"{path}: not complete: run `dvc repro -f` on the stage that writes it")
+    if elsewhere:
+        raise StoreError(
+            f"{path}: {elsewhere[0]} is no plain data of this file, or leads to another; files between stages hold "
+            "their own data: make it anew"
+        )
+
+
+def _is_elsewhere(item: Any) -> bool:
+    return not isinstance(item, h5py.Dataset) or bool(item.external) or item.is_virtual
+
+
+def _damaged(path: Path, error: Exception) -> StoreError:
+    reason = " ".join(str(error).strip("'").split())  # a KeyError quotes its text
+    return StoreError(f"{path}: damaged ({reason}): run `dvc repro -f` on the stage that writes it")
+
+
+@contextlib.contextmanager
+def reading(dataset: Any) -> Iterator[None]:
+    """Name a dataset's own file where reading it fails, whichever other files are open around it.
+
+    Raises
+    ------
+    StoreError
+        If what is read is damaged.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _damaged(Path(dataset.file.filename), error) from None
+
+
+def read_span(dataset: Any, first: int, last: int) -> NDArray[Any]:
+    """Rows first to last (exclusive) of a dataset.
+
+    Raises
+    ------
+    StoreError
+        If they are damaged, or not all there.
+    """
+    with reading(dataset):
+        rows: NDArray[Any] = dataset[first:last]
+    if len(rows) != last - first:
+        raise StoreError(
+            f"{dataset.file.filename}: has {len(dataset)} rows, fewer than the {last} that its table names: "
+            "run `dvc repro`"
+        )
+    return rows
 
 
 def digest_of(file: Any, name: str) -> str:
     """SHA-256 of a dataset's values, as stated when they were written."""
-    return str(file[name].attrs["sha256"])
+    return str(attributes_of(file[name])["sha256"])
+
+
+def attributes_of(owner: Any) -> dict[str, Any]:
+    """What a file or a dataset states of itself, as plain Python values."""
+    values = {name: value.item() if isinstance(value, np.generic) else value for name, value in owner.attrs.items()}
+    return {name: value.decode("utf-8") if isinstance(value, bytes) else value for name, value in values.items()}
 
 
 def encode_texts(texts: list[str]) -> NDArray[np.bytes_]:

@@ -40,11 +40,13 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    # Some file systems cannot sync a folder. The file is there and whole all the same.
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -60,7 +62,8 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     except ValueError:
         raise StoreError(f"{path}: {_bad_number(value)} is NaN or infinite and was not written") from None
     with written_whole(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        # A byte of a name that is not UTF-8 becomes an escape, which JSON readers know.
+        temporary.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
 
 
 def _bad_number(value: object, key: str = "") -> str:

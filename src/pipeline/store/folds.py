@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import SplitError
-from pipeline.store.arrays import decode_texts, encode_texts, new_arrays, open_arrays
+from pipeline.errors import SplitError, StoreError
+from pipeline.store.arrays import attributes_of, decode_texts, encode_texts, new_arrays, open_arrays
 from pipeline.store.paths import SPLIT
 from pipeline.store.tables import SplitRow, read_rows
 
@@ -73,11 +73,19 @@ def write_outputs(path: Path, fold: Fold, values: Mapping[str, NDArray[Any]], *,
 
 
 def read_outputs(path: Path, *names: str) -> Outputs:
-    """Read some of the arrays of `write_outputs`, and all names and sides."""
+    """Read some of the arrays of `write_outputs`, and all names and sides.
+
+    Raises
+    ------
+    StoreError
+        If one is not there, or the file is damaged.
+    """
     with open_arrays(path) as file:
+        if missing := [name for name in ("block_id", "side", *names) if name not in file]:
+            raise StoreError(f"{path}: holds no {', '.join(missing)}: run `dvc repro -f` on the stage that writes it")
         return Outputs(
             block_ids=decode_texts(file["block_id"][:]),
             sides=decode_texts(file["side"][:]),
             values={name: file[name][:] for name in names},
-            about=json.loads(str(file.attrs["about"])),
+            about=json.loads(attributes_of(file)["about"]),
         )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
-from pipeline.store.arrays import decode_texts, digest_of, open_arrays
+from pipeline.store.arrays import attributes_of, decode_texts, digest_of, open_arrays, reading
 from pipeline.store.tables import SpectrogramFile
 
 # What of a rendered file's attributes says how its images came about; the rest says from which sound.
@@ -32,7 +32,7 @@ class Images:
         StoreError
             If it was rendered with other parameters than those before it.
         """
-        representation = {name: _plain(value) for name, value in file.attrs.items() if name not in SOURCES}
+        representation = {name: value for name, value in attributes_of(file).items() if name not in SOURCES}
         if self._place and representation != self.representation:
             raise StoreError(f"{path}: rendered with other parameters than the corpora before it: run `dvc repro`")
         self.representation = representation
@@ -47,19 +47,16 @@ class Images:
         Raises
         ------
         StoreError
-            If a block was not rendered.
+            If a block was not rendered, or its image is damaged.
         """
         images = np.empty((len(block_ids), *self.shape), dtype=np.uint8)
         for image, block_id in zip(images, block_ids, strict=True):
             if block_id not in self._place:
                 raise StoreError(f"block {block_id} was split but not rendered: run `dvc repro`")
             dataset, row = self._place[block_id]
-            dataset.read_direct(image, np.s_[row])
+            with reading(dataset):
+                dataset.read_direct(image, np.s_[row])
         return images
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
 
 
 @contextlib.contextmanager

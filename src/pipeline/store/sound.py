@@ -7,25 +7,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.audio.blocks import fill_block
+from pipeline.store.arrays import read_span
 from pipeline.store.tables import Block, Clip
 
 Samples = NDArray[np.float32]
 PIECE_SAMPLES = 2**20
 RUN_SAMPLES = 2**21  # 8 MiB: about 47 s at 44.1 kHz
+RUN_BLOCKS = 32  # blocks that overlap a lot are many in little sound, and each becomes an image
 
 
 def clip_pieces(audio: Any, clip: Clip) -> Iterator[Samples]:
     """A clip's samples in order, `audio` being the dataset of clips.h5."""
     for start in range(0, clip.n_samples, PIECE_SAMPLES):
         end = min(start + PIECE_SAMPLES, clip.n_samples)
-        yield audio[clip.offset + start : clip.offset + end]
+        yield read_span(audio, clip.offset + start, clip.offset + end)
 
 
 def runs_of_blocks(blocks: Sequence[Block]) -> Iterator[list[Block]]:
-    """Cut the blocks of one clip, in order, into runs that span at most RUN_SAMPLES (a longer block runs alone)."""
+    """Cut the blocks of one clip, in order, into runs of at most RUN_BLOCKS that span at most RUN_SAMPLES.
+
+    A longer block runs alone.
+    """
     run: list[Block] = []
     for block in blocks:
-        if run and block.start + block.n_samples - run[0].start > RUN_SAMPLES:
+        if run and (len(run) == RUN_BLOCKS or block.start + block.n_samples - run[0].start > RUN_SAMPLES):
             yield run
             run = []
         run.append(block)
@@ -37,7 +42,7 @@ def read_run(audio: Any, clip: Clip, run: Sequence[Block]) -> list[Samples]:
     """Samples of each block (n_samples,) of a run, filled where the clip is shorter."""
     first = run[0].start
     last = min(max(block.start + block.n_samples for block in run), clip.n_samples)
-    span = audio[clip.offset + first : clip.offset + last]
+    span = read_span(audio, clip.offset + first, clip.offset + last)
     return [
         fill_block(span, n_samples=block.n_samples, fill=block.fill)
         if block.fill != "none"

@@ -1,12 +1,13 @@
 """The tables between stages, as CSV: one frozen row type each, read back exactly as written."""
 
+import contextlib
 import csv
 import dataclasses
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TextIO, TypeVar
 
 from pipeline.errors import StoreError
 from pipeline.store.files import written_whole
@@ -137,16 +138,36 @@ def _columns(kind: type[Any]) -> dict[str, Any]:
     return {item.name: hints[item.name] for item in dataclasses.fields(kind) if item.name != "fields"}
 
 
+class _Lines:
+    """Lines end in a plain newline, though the writer has to think of another end to put quotes round a return."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, line: str) -> None:
+        self._file.write(line.removesuffix("\r\n") + "\n")
+
+
 def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
-    """Write rows of one type as CSV, whole or not at all; `fields` become further columns, sorted by name."""
+    """Write rows of one type as CSV, whole or not at all; `fields` become further columns, sorted by name.
+
+    An empty field is one that the row does not have.
+
+    Raises
+    ------
+    StoreError
+        If a further column has the name of one of the type's own, or the file cannot be written.
+    """
     rows = list(rows)
     known = list(_columns(kind))
     further = sorted({name for row in rows for name in getattr(row, "fields", {})})
+    if double := [name for name in further if name in known]:
+        raise StoreError(f"{path}: two columns {double[0]}: rename the field of the corpus")
     with (
         written_whole(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv.writer(_Lines(file), lineterminator="\r\n")
         writer.writerow(known + further)
         for row in rows:
             fields = getattr(row, "fields", {})
@@ -184,6 +205,28 @@ def _row(kind: type[Row], columns: Mapping[str, Any], cells: Mapping[str, str]) 
     return kind(**values)
 
 
+class _Keyed(dict[str, Row]):
+    """Rows by key; one that is missed was made from other sources."""
+
+    def __init__(self, rows: Mapping[str, Row], path: Path) -> None:
+        super().__init__(rows)
+        self._path = path
+
+    def __missing__(self, key: str) -> Row:
+        raise StoreError(f"{self._path}: has no row {key}: it was made from other sources: run `dvc repro`")
+
+
+def read_keyed(path: Path, kind: type[Row], key: str) -> Mapping[str, Row]:
+    """Read a table and look its rows up by one of their columns.
+
+    Raises
+    ------
+    StoreError
+        As `read_rows` does, and where a row that is looked up is not there.
+    """
+    return _Keyed({getattr(row, key): row for row in read_rows(path, kind)}, path)
+
+
 def read_all(paths: Sequence[Path], kind: type[Row]) -> list[Row]:
     """Read several tables of one type, one after the other."""
     return [row for path in paths for row in read_rows(path, kind)]
@@ -198,20 +241,30 @@ class LiveTable:
 
     def __enter__(self) -> Self:
         """Start the table anew, with its header."""
-        try:
+        with self._writing():
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w", newline="", encoding="utf-8")
-        except OSError as error:
-            raise StoreError(f"{self._path}: cannot be written: {error.strerror}") from error
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerow(self._names)
+            self._file = self._path.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+        self._writer = csv.writer(_Lines(self._file), lineterminator="\r\n")
+        self._write(self._names)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the table."""
-        self._file.close()
+        with self._writing():
+            self._file.close()
 
     def append(self, row: object) -> None:
         """Add one row."""
-        self._writer.writerow([getattr(row, name) for name in self._names])
-        self._file.flush()
+        self._write([getattr(row, name) for name in self._names])
+
+    def _write(self, cells: Sequence[Any]) -> None:
+        with self._writing():
+            self._writer.writerow(cells)
+            self._file.flush()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreError(f"{self._path}: cannot be written ({error.strerror or error})") from error

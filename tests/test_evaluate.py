@@ -1,0 +1,418 @@
+"""Metrics of whole runs, recomputed from the outputs' files, and outputs that may not be used."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from made_run import (
+    CLASSES,
+    CORPUS,
+    ON_CPU,
+    changed_json,
+    curve_of,
+    files_under,
+    make_project,
+    one_thread,  # noqa: F401 - a fixture
+    train,
+    write_made_baselines,
+    write_made_outputs,
+)
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
+
+from pipeline.errors import MetricsError, SplitError, StoreError
+from pipeline.evaluate import evaluate_runs
+from pipeline.fold_baselines import fit_baselines
+from pipeline.runs import predict_run
+from pipeline.store.folds import read_fold, read_outputs
+from pipeline.store.paths import METRICS, PLOTS, SPLIT, SPLIT_METRICS, baselines_h5, curves_csv, outputs_h5
+from pipeline.store.tables import Confusion, Curve, SplitRow, read_rows, write_rows
+
+FOLDS, MEMBERS = (0, 1, 2), ("a", "b")
+RUN = {"corpora": [CORPUS], "seed": {"split": 0, "members": {"a": 0, "b": 1}}}
+LEVEL_KEYS = {
+    "accuracy",
+    "uar",
+    "macro_f1",
+    "recall",
+    "n",
+    "interval",
+    "unit",
+    "n_units",
+    "n_units_by_class",
+    "few_units",
+}
+
+
+def evaluate(folds=FOLDS, members=("a",), by="clip"):
+    return evaluate_runs(folds, members, by=by, n_resamples=100, seed=0, run=RUN)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_project()
+    return tmp_path
+
+
+def softmax(logits):
+    powers = np.exp(logits.astype(np.float64))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+# a whole run: two networks, three folds
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Train, predict and evaluate everything; return the folder and the metrics."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        make_project()
+        for fold in FOLDS:
+            train(fold, "a", epochs=2)
+            train(fold, "b", network="squeezenet1_1", seed=1, epochs=2, learning_rate=0.0005)
+            for member in MEMBERS:
+                predict_run(fold, member, compute=ON_CPU)
+            fit_baselines(fold, [CORPUS])
+        metrics = evaluate(members=MEMBERS)
+    return folder, metrics
+
+
+@pytest.fixture
+def answers(whole, monkeypatch):
+    """Block ids, clips, labels and probabilities of the test blocks of all folds, read anew from the files."""
+    monkeypatch.chdir(whole[0])
+    rows, probabilities = [], {member: [] for member in MEMBERS}
+    for fold in FOLDS:
+        own = [row for row in read_rows(SPLIT, SplitRow) if row.fold == fold]
+        test = [i for i, row in enumerate(own) if row.side == "test"]
+        rows += [own[i] for i in test]
+        for member in MEMBERS:
+            outputs = read_outputs(outputs_h5(f"{fold}-{member}"), "logits")
+            assert outputs.block_ids == [row.block_id for row in own]
+            probabilities[member].append(softmax(outputs.values["logits"][test]))
+    together = {member: np.concatenate(parts) for member, parts in probabilities.items()}
+    return rows, together
+
+
+def by_clip(rows, probabilities):
+    """Label and mean probabilities of each clip, in the order of their names."""
+    clips = sorted({row.clip_id for row in rows})
+    label = {row.clip_id: row.label for row in rows}
+    means = [
+        np.mean([p for row, p in zip(rows, probabilities, strict=True) if row.clip_id == clip], axis=0)
+        for clip in clips
+    ]
+    return [CLASSES.index(label[clip]) for clip in clips], np.array(means)
+
+
+def assert_scores(level, labels, probabilities):
+    guesses = probabilities.argmax(axis=1)
+    assert level["accuracy"] == pytest.approx(accuracy_score(labels, guesses), abs=6e-5)
+    assert level["uar"] == pytest.approx(balanced_accuracy_score(labels, guesses), abs=6e-5)
+    assert level["macro_f1"] == pytest.approx(f1_score(labels, guesses, average="macro", zero_division=0), abs=6e-5)
+    recalls = recall_score(labels, guesses, average=None, labels=[0, 1, 2])
+    assert list(level["recall"].values()) == pytest.approx(recalls.tolist(), abs=6e-5)
+
+
+def test_metrics_have_what_is_documented(whole):
+    folder, metrics = whole
+    assert json.loads((folder / METRICS).read_text()) == metrics
+    assert metrics.keys() == {
+        "block",
+        "clip",
+        "members",
+        "spread",
+        "baselines",
+        "selected_on_test",
+        "start",
+        "split",
+        "corpora",
+        "seed",
+    }
+    levels = [metrics, *metrics["members"].values(), *metrics["baselines"].values()]
+    for level in (part[name] for part in levels for name in ("block", "clip")):
+        assert level.keys() == LEVEL_KEYS
+    assert metrics["members"].keys() == set(MEMBERS)
+    assert metrics["baselines"].keys() == {"majority", "nuisance", "thumbnail"}
+    assert metrics["selected_on_test"] is False
+    assert metrics["start"] == {
+        "a": {"network": "shufflenet_v2_x0_5", "weights": "random"},
+        "b": {"network": "squeezenet1_1", "weights": "random"},
+    }
+    assert metrics["corpora"] == [CORPUS]
+    assert metrics["seed"] == RUN["seed"]
+    text = (folder / METRICS).read_text()
+    assert "NaN" not in text
+    assert not any(word in text for word in ("torch", "threads", "cpu"))  # these differ between machines
+
+
+def test_every_test_block_and_clip_counts_once(whole, answers):
+    _, metrics = whole
+    rows, _ = answers
+    assert len({row.block_id for row in rows}) == len(rows) == 36
+    assert metrics["block"]["n"] == {"total": 36, "anger": 12, "joy": 12, "neutral": 12}
+    assert metrics["clip"]["n"] == {"total": 12, "anger": 4, "joy": 4, "neutral": 4}
+    for level in ("block", "clip"):
+        assert (metrics[level]["unit"], metrics[level]["n_units"]) == ("clip", 12)
+        assert metrics[level]["few_units"] is True
+
+
+def test_scores_are_those_of_the_outputs(whole, answers):
+    _, metrics = whole
+    rows, probabilities = answers
+    labels = [CLASSES.index(row.label) for row in rows]
+    mean = (probabilities["a"] + probabilities["b"]) / 2
+    for part, values in ((metrics, mean), *((metrics["members"][m], probabilities[m]) for m in MEMBERS)):
+        assert_scores(part["block"], labels, values)
+        assert_scores(part["clip"], *by_clip(rows, values))
+
+
+def test_spread_is_over_members(whole):
+    _, metrics = whole
+    for level in ("block", "clip"):
+        for score in ("accuracy", "uar", "macro_f1"):
+            each = [metrics["members"][member][level][score] for member in MEMBERS]
+            assert metrics["spread"][level][score]["mean"] == pytest.approx(np.mean(each), abs=1e-4)
+            assert metrics["spread"][level][score]["sd"] == pytest.approx(np.std(each, ddof=1), abs=1e-4)
+
+
+def test_baselines_are_scored_on_the_same_blocks(whole, answers):
+    _, metrics = whole
+    rows, _ = answers
+    labels = [CLASSES.index(row.label) for row in rows]
+    for name, scores in metrics["baselines"].items():
+        values = []
+        for fold in FOLDS:
+            own = [row for row in read_rows(SPLIT, SplitRow) if row.fold == fold]
+            test = [i for i, row in enumerate(own) if row.side == "test"]
+            values.append(read_outputs(baselines_h5(fold), name).values[name][test])
+        assert_scores(scores["block"], labels, np.concatenate(values))
+        assert scores["block"]["n"] == metrics["block"]["n"]
+    assert metrics["baselines"]["thumbnail"]["clip"]["uar"] == 1  # the images are coloured by class
+
+
+def test_confusions_are_those_of_the_outputs(whole, answers):
+    rows, probabilities = answers
+    mean = (probabilities["a"] + probabilities["b"]) / 2
+    guesses = [CLASSES[i] for i in mean.argmax(axis=1)]
+    expected = {
+        "block": [(row.label, guess) for row, guess in zip(rows, guesses, strict=True)],
+        "clip": [(CLASSES[label], CLASSES[i]) for label, i in zip(*_clip_answers(rows, mean), strict=True)],
+    }
+    for level, pairs in expected.items():
+        table = read_rows(PLOTS / f"confusion_{level}.csv", Confusion)
+        assert [(row.actual, row.predicted) for row in table] == pairs
+
+
+def _clip_answers(rows, probabilities):
+    labels, means = by_clip(rows, probabilities)
+    return labels, means.argmax(axis=1).tolist()
+
+
+def test_curves_of_all_runs_are_one_table(whole, answers):
+    assert (PLOTS / "learning_curves.csv").read_text().splitlines()[0] == "run,side,iteration,loss,uar"
+    table = read_rows(PLOTS / "learning_curves.csv", Curve)
+    expected = [
+        (f"{fold}-{member}", point.side, point.iteration, point.loss, point.uar)
+        for fold in FOLDS
+        for member in MEMBERS
+        for point in curve_of(fold, member)
+    ]
+    assert [dataclasses.astuple(row) for row in table] == expected
+    assert len({row.run for row in table}) == 6
+
+
+def test_evaluating_again_writes_the_same_bytes(whole, answers):
+    folder, _ = whole
+    before = files_under(folder / "metrics")
+    assert set(before) >= {"metrics.json", "plots/confusion_block.csv", "plots/confusion_clip.csv"}
+    evaluate(members=MEMBERS)
+    assert files_under(folder / "metrics") == before
+
+
+# made outputs
+
+
+def right(fold, *, wrong=()):
+    """Logits that give each block its class, but those of the named clips the next class."""
+    names = [row.clip_id.removeprefix(f"{CORPUS}/").removesuffix(".wav") for row in fold.rows]
+    shift = np.array([name in wrong for name in names])
+    return 5.0 * np.eye(3)[(fold.labels + shift) % 3]
+
+
+def write_all(make_logits, *, folds=FOLDS, members=("a",), **about):
+    for index in folds:
+        fold = read_fold(index)
+        for member in members:
+            write_made_outputs(index, fold, member, make_logits(fold), **about)
+        write_made_baselines(index, fold)
+
+
+def test_scores_by_hand(project):
+    write_all(lambda fold: right(fold, wrong=("joy0", "joy1", "neutral3")))
+    metrics = evaluate()
+    # of 4 clips each, 3 blocks a clip: anger 4 right, joy 2, neutral 3
+    for level, per_clip in (("clip", 1), ("block", 3)):
+        assert metrics[level]["recall"] == {"anger": 1.0, "joy": 0.5, "neutral": 0.75}
+        assert metrics[level]["uar"] == metrics[level]["accuracy"] == 0.75
+        assert metrics[level]["n"]["total"] == 12 * per_clip
+    # joy's next is neutral, neutral's next anger
+    table = [(row.actual, row.predicted) for row in read_rows(PLOTS / "confusion_clip.csv", Confusion)]
+    assert table.count(("joy", "neutral")) == 2
+    assert table.count(("neutral", "anger")) == 1
+    assert table.count(("anger", "anger")) == 4
+    assert metrics["spread"]["clip"]["uar"] == {"mean": 0.75, "sd": None}
+
+
+def test_a_clips_answer_is_the_mean_of_its_blocks_and_not_their_vote(project):
+    def one_sure_block(fold):
+        # Two blocks lean to the next class (0.5 to 0.4), the first is sure of its own: the mean is its own class.
+        own, following = np.eye(3)[fold.labels], np.eye(3)[(fold.labels + 1) % 3]
+        first = np.array([row.block_id.endswith("@0") for row in fold.rows])[:, None]
+        return np.log(np.where(first, 0.98 * own + 0.01, 0.4 * own + 0.5 * following + 0.1 / 3))
+
+    write_all(one_sure_block)
+    metrics = evaluate()
+    assert metrics["block"]["accuracy"] == pytest.approx(1 / 3, abs=1e-4)
+    assert metrics["clip"]["accuracy"] == 1
+
+
+def test_members_are_averaged_in_probability_and_not_in_logits(project):
+    for index in FOLDS:
+        fold = read_fold(index)
+        own, following = np.eye(3)[fold.labels], np.eye(3)[(fold.labels + 1) % 3]
+        # mean probability: own 0.55, next 0.45; mean logit: next far ahead, for b's share of it is 1e-9
+        write_made_outputs(index, fold, "a", np.log(0.899 * own + 0.1 * following + 0.001 / 3))
+        write_made_outputs(index, fold, "b", np.log(0.2 * own + 0.8 * following + 1e-12))
+        write_made_baselines(index, fold)
+    metrics = evaluate(members=MEMBERS)
+    assert metrics["members"]["a"]["clip"]["accuracy"] == 1
+    assert metrics["members"]["b"]["clip"]["accuracy"] == 0
+    assert metrics["clip"]["accuracy"] == 1
+
+
+def test_logits_may_be_shifted_by_any_number(project):
+    write_all(lambda fold: right(fold, wrong=("joy0",)))
+    before = evaluate()
+    write_all(lambda fold: right(fold, wrong=("joy0",)) + 1e4)
+    assert evaluate() == before
+
+
+def test_a_split_by_block_resamples_blocks_and_asks_clips_as_clips(project):
+    make_project(by="block")
+    write_all(right)
+    metrics = evaluate(by="block")
+    assert (metrics["block"]["unit"], metrics["block"]["n_units"]) == ("block", 36)
+    assert (metrics["clip"]["unit"], metrics["clip"]["n_units"]) == ("clip", 12)
+    assert metrics["clip"]["n"]["total"] == 12
+    assert metrics["block"]["few_units"] is False
+    assert metrics["clip"]["few_units"] is True
+    assert metrics["split"]["leakage"]["overlaps_training"] > 0.5
+
+
+def test_a_split_by_speaker_resamples_speakers(project):
+    make_project(by="speaker")
+    write_all(right)
+    metrics = evaluate(by="speaker")
+    for level in ("block", "clip"):
+        assert (metrics[level]["unit"], metrics[level]["n_units"]) == ("speaker", 4)
+
+
+def test_one_fold_alone_is_evaluated_on_its_own_test_side(project):
+    write_all(lambda fold: right(fold, wrong=("anger0",)), folds=(1,))
+    metrics = evaluate(folds=(1,))
+    test = [row for row in read_rows(SPLIT, SplitRow) if row.fold == 1 and row.side == "test"]
+    assert metrics["block"]["n"]["total"] == len(test) < 36
+    assert metrics["split"]["folds"] == [1]
+    assert metrics["split"]["n_folds"] == 3
+
+
+def test_leakage_is_that_of_the_folds_that_were_run(project):
+    write_all(right)
+    split = json.loads(SPLIT_METRICS.read_text())
+    assert evaluate()["split"]["leakage"] == split["leakage"]
+    # fold 0 has 6 test blocks, fold 1 has 18; (6 x 0.5 + 18 x 0.1) / 24 = 0.2; what a fold does not state of a field's
+    # being known is 1: (6 x 1 + 18 x 0.6) / 24 = 0.7
+    split["folds"]["0"] |= {"test": {"anger": 6}, "leakage": {"clip_in_training": 0.5, "speaker_in_training": 0.0}}
+    split["folds"]["1"] |= {
+        "test": {"anger": 9, "joy": 9},
+        "leakage": {"clip_in_training": 0.1, "speaker_in_training": 0.0, "speaker_known": 0.6},
+    }
+    changed_json(SPLIT_METRICS, folds=split["folds"])
+    assert evaluate(folds=(0, 1))["split"]["leakage"] == {
+        "clip_in_training": 0.2,
+        "speaker_in_training": 0.0,
+        "speaker_known": 0.7,
+    }
+    assert evaluate(folds=(0,))["split"]["leakage"] == {"clip_in_training": 0.5, "speaker_in_training": 0.0}
+
+
+def test_selected_on_test_is_said_if_one_run_was(project):
+    write_all(right)
+    assert evaluate()["selected_on_test"] is False
+    write_made_outputs(2, read_fold(2), "a", right(read_fold(2)), selected_on_test=True)
+    assert evaluate()["selected_on_test"] is True
+
+
+# refusals
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_no_numbers_are_refused(project, bad):
+    def broken(fold):
+        logits = right(fold)
+        logits[np.flatnonzero(fold.on("test"))[0], 1] = bad
+        return logits
+
+    write_all(broken)
+    with pytest.raises(MetricsError, match=r"rows of logits hold NaN or infinity: .*lower train.learning_rate"):
+        evaluate()
+    assert not METRICS.exists()
+
+
+def swapped(rows):
+    """Another deal: what was tested in fold 0 is trained on, and some other clip of the class is tested."""
+    tested = [row.clip_id for row in rows if row.fold == 0 and row.side == "test"]
+    out = tested[0]
+    other = next(
+        row.clip_id for row in rows if row.clip_id not in tested and row.label == rows[0].label and row.clip_id != out
+    )
+    new = {out: "train", other: "test"}
+    return [dataclasses.replace(row, side=new.get(row.clip_id, row.side)) if row.fold == 0 else row for row in rows]
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (swapped, "sides"),
+        (lambda rows: [rows[1], rows[0], *rows[2:]], "order"),
+        (lambda rows: [row for row in rows if not row.block_id.endswith("@0")], "blocks"),
+        (lambda rows: [dataclasses.replace(row, label=row.label.replace("anger", "zeal")) for row in rows], "classes"),
+    ],
+)
+def test_outputs_of_another_split_are_refused(project, change, what):
+    write_all(right)
+    write_rows(SPLIT, SplitRow, change(read_rows(SPLIT, SplitRow)))
+    with pytest.raises(MetricsError, match=r"0-a\.h5: predicts other blocks, sides or classes .*run `dvc repro`"):
+        evaluate()
+    # and baselines of it too, where the outputs were made anew
+    for index in FOLDS:
+        fold = read_fold(index)
+        write_made_outputs(index, fold, "a", right(fold), classes=list(fold.classes))
+    with pytest.raises(MetricsError, match=r"baselines/0\.h5: predicts other blocks, sides or classes"):
+        evaluate()
+    assert not METRICS.exists()
+
+
+def test_what_is_missing_is_named(project):
+    write_all(right, folds=(0, 1))
+    with pytest.raises(StoreError, match=r"outputs/2-a\.h5: missing: run `dvc repro`"):
+        evaluate()
+    with pytest.raises(SplitError, match="there is no fold 5: this split has folds 0 to 2"):
+        evaluate(folds=(0, 5))
+    curves_csv("1-a").unlink()
+    with pytest.raises(StoreError, match=r"curves/1-a\.csv: missing: run `dvc repro`"):
+        evaluate(folds=(0, 1))
