@@ -51,9 +51,7 @@ def clip(clip_id: str = "made/a.wav", n_samples: int = 10 * RATE, **changes) -> 
 
 def block(clip_id: str = "made/a.wav", start: int = 0, n_samples: int = 2 * RATE, fill: str = "none") -> Block:
     """One row of the table of blocks."""
-    return Block(
-        block_id=f"{clip_id}@{start}", clip_id=clip_id, variant=0, start=start, n_samples=n_samples, fill=fill
-    )
+    return Block(block_id=f"{clip_id}@{start}", clip_id=clip_id, variant=0, start=start, n_samples=n_samples, fill=fill)
 
 
 def store_clips(corpus: str, sounds: Mapping[str, Sound], *, rate: int = RATE, **changes: Mapping) -> list[Clip]:

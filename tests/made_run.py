@@ -184,6 +184,7 @@ def train(fold, member="a", *, network=SMALL, validation="none", **changed):
         member,
         network_name=network,
         init="kaiming",
+        dropout=None,
         recipe=recipe(**changed),
         validation=validation,
         compute=ON_CPU,

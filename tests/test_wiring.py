@@ -15,8 +15,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PIPELINE = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 SOURCES = ROOT / "src"
 
-# Plumbing that cannot change a byte of any result: words for people, and the check of parameters.
-CANNOT_CHANGE_A_BYTE = {"pipeline", "pipeline.errors", "pipeline.console", "pipeline.params"}
+# Plumbing that cannot change a byte of any result: words for people, the check of parameters, jobs in their order.
+CANNOT_CHANGE_A_BYTE = {"pipeline", "pipeline.errors", "pipeline.console", "pipeline.parallel", "pipeline.params"}
 
 # Where each stage reads and writes, by the functions that spell the paths in the package.
 CORPUS, KEY, MEMBER, FOLD = "${item.corpus}", "${item.fold}-${item.member}", "${item.member}", "${item.fold}"

@@ -1,12 +1,13 @@
 """Jobs in threads: results in the order of the jobs, and no more of them in memory than the workers need."""
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import Any, TypeVar
 
+from joblib import Parallel, delayed
+
 Result = TypeVar("Result")
-JOBS_PER_WORKER = 2  # under way or done and not yet taken
+JOBS_PER_WORKER = 4  # in a round; joblib alone would run far ahead of a slow consumer and keep every result
 
 
 def in_order(function: Callable[..., Result], jobs: Iterable[tuple[Any, ...]], *, n_workers: int) -> Iterator[Result]:
@@ -15,23 +16,13 @@ def in_order(function: Callable[..., Result], jobs: Iterable[tuple[Any, ...]], *
     Parameters
     ----------
     function
-        What it raises is raised here; the jobs that have not begun are then dropped.
+        What it raises is raised here; the jobs of later rounds are then dropped.
     jobs
-        The arguments of each; taken only as far ahead as JOBS_PER_WORKER says, however slowly results are used.
+        The arguments of each; taken a round of JOBS_PER_WORKER * n_workers at a time, however slowly results are used.
     n_workers
-        Threads; with 1 everything runs in the caller's.
+        Threads: the work is in numpy, scipy, torch and soxr, which let other threads run.
     """
-    if n_workers == 1:
-        yield from (function(*job) for job in jobs)
-        return
-    pool = ThreadPoolExecutor(n_workers)
-    under_way: deque[Future[Result]] = deque()
-    try:
-        for job in jobs:
-            under_way.append(pool.submit(function, *job))
-            if len(under_way) == JOBS_PER_WORKER * n_workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    remaining = iter(jobs)
+    with Parallel(n_jobs=n_workers, prefer="threads", return_as="generator") as parallel:
+        while batch := list(islice(remaining, JOBS_PER_WORKER * n_workers)):
+            yield from parallel(delayed(function)(*job) for job in batch)

@@ -49,6 +49,7 @@ def train_run(
     *,
     network_name: str,
     init: str,
+    dropout: float | None,
     recipe: Recipe,
     validation: str,
     compute: Compute,
@@ -62,8 +63,9 @@ def train_run(
     fold = read_fold(fold_index)
     listed = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
     state, start = read_weights(weights_folder(member), network_name)
-    network = start_network(network_name, n_classes=len(fold.classes), weights=state, init=init, seed=recipe.seed)
-
+    network = start_network(
+        network_name, n_classes=len(fold.classes), weights=state, init=init, seed=recipe.seed, dropout=dropout
+    )
     watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
     key = run_key(fold_index, member)
     with open_images(listed) as images, LiveTable(curves_csv(key), CurvePoint) as curves:

@@ -189,7 +189,15 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
-def start_network(name: str, *, n_classes: int, weights: Mapping[str, Tensor] | None, init: str, seed: int) -> Network:
+def start_network(
+    name: str,
+    *,
+    n_classes: int,
+    weights: Mapping[str, Tensor] | None,
+    init: str,
+    seed: int,
+    dropout: float | None = None,
+) -> Network:
     """Build a network for `n_classes` and set its starting weights.
 
     Parameters
@@ -199,6 +207,8 @@ def start_network(name: str, *, n_classes: int, weights: Mapping[str, Tensor] | 
     init
         How random layers are drawn: kaiming (He et al. 2015: normal, fan-in, gain of ReLU; biases zero; the head normal
         with deviation HEAD_DEVIATION) or torchvision (the network's own way). A new head over given weights too.
+    dropout
+        Probability of every dropout layer; None leaves the network's own.
 
     Raises
     ------
@@ -211,6 +221,10 @@ def start_network(name: str, *, n_classes: int, weights: Mapping[str, Tensor] | 
             if weights is None:
                 network.apply(_draw_kaiming)
             _draw_head(network.head)
+    if dropout is not None:
+        for layer in network.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = dropout
     if weights is not None:
         try:
             network.load_weights(weights, with_head=False)
