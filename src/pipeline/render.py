@@ -1,10 +1,12 @@
 """Blocks of one corpus -> spectrogram images in HDF5, and the list of what was rendered."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pipeline.console import track
@@ -42,7 +44,7 @@ def render_corpus(corpus: str, *, spectrogram: SpectrogramSpec, image: ImageSpec
     gains = read_keyed(loudness_csv(corpus), Gain, "block_id")
     rates = {block.clip_id: clips[block.clip_id].source_rate for block in blocks}
     refuse_unequal_bands(rates, max_hz=spectrogram.max_hz)
-    with open_arrays(clips_h5(corpus)) as sound, new_arrays(spectrograms_h5(corpus)) as arrays:
+    with one_torch_thread(), open_arrays(clips_h5(corpus)) as sound, new_arrays(spectrograms_h5(corpus)) as arrays:
         arrays.create("images", row_shape=(image.height, image.width, 3), dtype=np.uint8)
         arrays.create("block_id", row_shape=(), dtype=_texts(blocks).dtype, rows_in_chunk=1024)
         jobs = (
@@ -66,6 +68,17 @@ def render_corpus(corpus: str, *, spectrogram: SpectrogramSpec, image: ImageSpec
         }
         arrays.finish({**attributes, "sound_sha256": digest_of(sound, "audio")})
     return len(blocks)
+
+
+@contextlib.contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Keep torch from splitting one block's work among threads of its own, which costs many times the work itself."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _texts(blocks: Sequence[Block]) -> NDArray[np.bytes_]:

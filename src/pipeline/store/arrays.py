@@ -82,8 +82,12 @@ def new_arrays(path: Path) -> Iterator[ArrayWriter]:
         If it cannot be written; what `path` held before is still there.
     """
     with written_whole(path) as temporary, Sink(temporary) as sink:
-        with h5py.File(sink, "w", libver="latest") as file:
-            yield ArrayWriter(file, sink)
+        try:
+            with h5py.File(sink, "w", libver="latest") as file:
+                yield ArrayWriter(file, sink)
+        except (OSError, RuntimeError):
+            sink.check()  # where writing failed first, that is the reason
+            raise
         sink.check()
 
 

@@ -4,7 +4,7 @@ import contextlib
 import csv
 import dataclasses
 import typing
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TextIO, TypeVar
@@ -241,30 +241,31 @@ class LiveTable:
 
     def __enter__(self) -> Self:
         """Start the table anew, with its header."""
-        with self._writing():
+        try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+        except OSError as error:
+            raise self._failed(error) from error
         self._writer = csv.writer(_Lines(self._file), lineterminator="\r\n")
         self._write(self._names)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Close the table."""
-        with self._writing():
-            self._file.close()
+        self._file.close()
 
     def append(self, row: object) -> None:
         """Add one row."""
         self._write([getattr(row, name) for name in self._names])
 
     def _write(self, cells: Sequence[Any]) -> None:
-        with self._writing():
+        try:
             self._writer.writerow(cells)
             self._file.flush()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
         except OSError as error:
-            raise StoreError(f"{self._path}: cannot be written ({error.strerror or error})") from error
+            with contextlib.suppress(OSError):
+                self._file.close()  # now: later it would try, and fail, to write what is left
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError) -> StoreError:
+        return StoreError(f"{self._path}: cannot be written ({error.strerror or error})")

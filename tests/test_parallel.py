@@ -1,0 +1,76 @@
+"""Jobs in threads give what a plain loop gives, and stay few."""
+
+import threading
+import time
+
+import pytest
+
+from pipeline.parallel import JOBS_PER_WORKER, in_order
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 3, 50])
+@pytest.mark.parametrize("n", [0, 1, 7])
+def test_results_come_in_the_order_of_the_jobs(n, n_workers):
+    def late_first(i, of):
+        time.sleep(0.002 * (of - i))
+        return i * i
+
+    assert list(in_order(late_first, ((i, n) for i in range(n)), n_workers=n_workers)) == [i * i for i in range(n)]
+
+
+@pytest.mark.parametrize("n_workers", [1, 2, 3])
+def test_a_slow_consumer_holds_the_jobs_up(n_workers):
+    # joblib 1.6 ran all of them, and kept all results, while the consumer still looked at the first.
+    begun = []
+    taken = 0
+    results = in_order(lambda i: begun.append(i), ((i,) for i in range(100)), n_workers=n_workers)
+    for _ in results:
+        taken += 1
+        time.sleep(0.001)
+        assert len(begun) <= taken + JOBS_PER_WORKER * n_workers
+    assert sorted(begun) == list(range(100))
+
+
+def test_two_workers_work_at_the_same_time():
+    both = threading.Barrier(2, timeout=10)  # breaks if they do not meet
+    assert sorted(in_order(lambda _: both.wait(), [(0,), (1,)], n_workers=2)) == [0, 1]
+
+
+def test_one_worker_is_the_caller():
+    assert list(in_order(threading.get_ident, [()], n_workers=1)) == [threading.get_ident()]
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_an_error_of_a_job_is_raised_and_what_is_far_behind_it_never_begins(n_workers):
+    begun = []
+
+    def fail_at_three(i):
+        begun.append(i)
+        if i == 3:
+            raise LookupError("three")
+        return i
+
+    results = in_order(fail_at_three, ((i,) for i in range(100)), n_workers=n_workers)
+    with pytest.raises(LookupError, match="three"):
+        list(results)
+    assert max(begun) <= 3 + JOBS_PER_WORKER * n_workers
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_an_error_while_jobs_are_prepared_is_raised(n_workers):
+    def jobs():
+        yield (1,)
+        raise OSError("damaged")
+
+    with pytest.raises(OSError, match="damaged"):
+        list(in_order(str, jobs(), n_workers=n_workers))
+
+
+def test_no_thread_outlives_a_consumer_that_leaves():
+    before = set(threading.enumerate())
+    results = in_order(str, ((i,) for i in range(100)), n_workers=2)
+    next(results)
+    results.close()
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=5)
+        assert not thread.is_alive()
