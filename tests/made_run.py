@@ -176,7 +176,7 @@ def list_images():
     write_rows(SPECTROGRAMS_LIST, SpectrogramFile, [row])
 
 
-def train(fold, member="a", *, network=SMALL, validation="none", **changed):
+def train(fold, member="a", *, network=SMALL, validation="none", dropout=None, **changed):
     """Fetch random starting weights and train one member on one fold."""
     fetch_weights(network, "random", expected_sha256=None, folder=weights_folder(member))
     train_run(
@@ -184,7 +184,7 @@ def train(fold, member="a", *, network=SMALL, validation="none", **changed):
         member,
         network_name=network,
         init="kaiming",
-        dropout=None,
+        dropout=dropout,
         recipe=recipe(**changed),
         validation=validation,
         compute=ON_CPU,

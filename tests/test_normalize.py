@@ -1,6 +1,5 @@
 """What the gains do to the samples: measured on the samples, by formulas of their own and by pyloudnorm."""
 
-import dataclasses
 import math
 
 import numpy as np
@@ -14,7 +13,7 @@ from pipeline.slicing import slice_corpus
 from pipeline.store.arrays import open_arrays
 from pipeline.store.paths import blocks_csv, clips_h5, loudness_csv
 from pipeline.store.sound import read_run
-from pipeline.store.tables import Block, Clip, Gain, read_keyed, read_rows
+from pipeline.store.tables import Block, Gain, read_rows
 
 CHOICES = {"scope": "block", "method": "lufs", "target_db": -23.0, "max_gain_db": 60.0, "limit_peak": False}
 SOUNDS = {
@@ -61,7 +60,7 @@ def test_blocks_measure_the_target_by_pyloudnorm(rate):
     rng = np.random.default_rng(0)
     pulses = np.repeat(rng.uniform(0.2, 1, 20), rate // 4).astype(np.float32)  # 5 s whose level changes all the time
     sounds = {"n.wav": noise(-20, 5, rate=rate) * pulses, "t.wav": tone(-40, 4, hz=997, rate=rate)}
-    gains, _, after = normalise(sounds, rate=rate)
+    _gains, _, after = normalise(sounds, rate=rate)
     meter = pyloudnorm.Meter(rate, filter_class="DeMan")
     assert len(after) == 7
     for samples in after:
@@ -190,7 +189,7 @@ CLICK[4 * RATE // 2] = 0.9
 
 
 def test_a_peak_above_full_scale_is_kept_and_flagged():
-    gains, before, after = normalise({"a.wav": CLICK}, method="rms", target_db=-23.0)
+    gains, _before, after = normalise({"a.wav": CLICK}, method="rms", target_db=-23.0)
     assert all(rms_db(samples) == pytest.approx(-23, abs=1e-3) for samples in after)
     loud = [bool(np.abs(samples).max() > 1) for samples in after]
     assert loud == [False, True, True]

@@ -157,6 +157,16 @@ def test_the_same_run_twice_writes_the_same_bytes(project):
     assert first.keys() == again.keys()
 
 
+def test_dropout_reaches_the_network(project):
+    weights = []
+    for dropout in (None, 0.0, 0.5):
+        train(0, network="squeezenet1_1", dropout=dropout, epochs=1)
+        weights.append((model_folder("0-a") / "weights.safetensors").read_bytes())
+    own, without, half = weights
+    assert own == half  # SqueezeNet's own is 0.5
+    assert own != without
+
+
 # predicting
 
 

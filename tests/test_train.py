@@ -154,11 +154,7 @@ def test_random_states_outside_are_untouched():
 
 def steady():
     """A network whose step can be written out: no dropout, and no normalisation over the batch."""
-    network = start("squeezenet1_1", 1)
-    for layer in network.modules():
-        if isinstance(layer, nn.Dropout):
-            layer.p = 0.0
-    return network
+    return start_network("squeezenet1_1", n_classes=3, weights=None, init="kaiming", seed=1, dropout=0.0)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -13,7 +13,7 @@ from pipeline.console import track
 from pipeline.parallel import in_order
 from pipeline.store.arrays import open_arrays
 from pipeline.store.paths import blocks_csv, clips_csv, clips_h5, loudness_csv
-from pipeline.store.sound import Samples, clip_pieces, read_run, runs_of_blocks
+from pipeline.store.sound import blocks_in_order, clip_pieces, read_run
 from pipeline.store.tables import Block, Clip, Gain, read_keyed, read_rows, write_rows
 
 
@@ -72,15 +72,11 @@ def _measure_clip(
     stretches = [(0, clip.n_samples), *((block.start, block.n_samples) for block in blocks)]
     starts, lengths = np.array(stretches, dtype=np.int64).T
     powers = gate_powers(clip_pieces(audio, clip), starts, lengths, sample_rate=sample_rate)
-    parts = [measure(samples, power) for samples, power in zip(_in_order(audio, clip, blocks), powers[1:], strict=True)]
+    samples = blocks_in_order(audio, clip, blocks)
+    parts = [measure(own, power) for own, power in zip(samples, powers[1:], strict=True)]
     silence = np.zeros(0)  # the powers of the whole clip are known; its pieces bring the sums and the peak
     sums = add_up([measure(piece, silence) for piece in clip_pieces(audio, clip)])
     return dataclasses.replace(sums, powers=powers[0]), parts
-
-
-def _in_order(audio: Any, clip: Clip, blocks: Sequence[Block]) -> Iterator[Samples]:
-    for run in runs_of_blocks(blocks):
-        yield from read_run(audio, clip, run)
 
 
 def _gain(
@@ -94,7 +90,8 @@ def _gain(
     limit_peak: bool,
 ) -> Gain:
     offset, gain_db, flag = 0.0, 0.0, ""
-    if block.peak() == 0.0:
+    is_silent = block.peak() == 0.0
+    if is_silent:
         flag = "silent"
     elif reference is not None:
         centre = reference.mean if method == "zscore" else 0.0
@@ -107,7 +104,7 @@ def _gain(
     gain_db = math.floor(gain_db * 1e4) / 1e4 if "peak_limited" in flag else round(gain_db, 4)
     return Gain(
         block_id=block_id,
-        lufs=round(block.lufs, 4),
+        lufs=-math.inf if is_silent else round(block.lufs, 4),  # the filter rings on into digital silence
         gain_db=gain_db,
         offset=round(offset, 9),
         peak=round(block.peak(offset) * 10 ** (gain_db / 20), 6),

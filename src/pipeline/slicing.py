@@ -10,7 +10,7 @@ from pipeline.console import track
 from pipeline.errors import CorpusError
 from pipeline.store.arrays import open_arrays
 from pipeline.store.paths import blocks_csv, clips_csv, clips_h5, left_out_csv
-from pipeline.store.sound import clip_pieces
+from pipeline.store.sound import blocks_in_order, clip_pieces
 from pipeline.store.tables import Block, Clip, LeftOut, read_rows, write_rows
 
 SHORT, TAIL, SILENT = "shorter than a block", "tail after the last whole block", "silent beside its clip"
@@ -89,7 +89,10 @@ def _without_silent(
             starts, lengths = np.array(stretches, dtype=np.int64).T
             powers = gate_powers(clip_pieces(file["audio"], clip), starts, lengths, sample_rate=sample_rate)
             threshold = integrated_lufs(powers[0]) - below_lu
-            loud = [block for block, power in zip(own, powers[1:], strict=True) if mean_lufs(power) > threshold]
+            # Digital silence is told by its samples: the filter rings on into it.
+            samples = blocks_in_order(file["audio"], clip, own)
+            measured = zip(own, samples, powers[1:], strict=True)
+            loud = [block for block, values, power in measured if values.any() and mean_lufs(power) > threshold]
             kept += loud
             if n_silent := len(own) - len(loud):
                 n_samples = _n_covered(clip, own) - _n_covered(clip, loud)

@@ -179,6 +179,20 @@ def test_torchvisions_own_init_is_torchvisions_own():
     assert all(torch.equal(ours[key], own[key]) for key in own if not key.startswith("classifier."))
 
 
+@pytest.mark.parametrize("dropout", [None, 0.0, 0.9])
+def test_dropout_is_as_asked_for_and_moves_no_weight(dropout):
+    network = start_network("alexnet", n_classes=3, weights=None, init="kaiming", seed=3, dropout=dropout)
+    own = 0.5  # Krizhevsky et al. (2012), section 4.2
+    images = torch.ones(1, 3, 64, 64)
+    with torch.inference_mode():
+        first, again = (network.train().trunk.classifier[3](torch.ones(1, 10_000)) for _ in range(2))
+        kept = (first != 0).double().mean().item()
+        assert kept == pytest.approx(1 - (own if dropout is None else dropout), abs=0.03)
+        assert torch.equal(first, again) == (dropout == 0.0)
+        same_weights = start_network("alexnet", n_classes=3, weights=None, init="kaiming", seed=3)
+        assert torch.equal(network.eval()(images), same_weights.eval()(images))
+
+
 # given weights
 
 

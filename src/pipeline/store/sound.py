@@ -38,6 +38,12 @@ def runs_of_blocks(blocks: Sequence[Block]) -> Iterator[list[Block]]:
         yield run
 
 
+def blocks_in_order(audio: Any, clip: Clip, blocks: Sequence[Block]) -> Iterator[Samples]:
+    """Samples of each block (n_samples,) of one clip, with no more than a run of them in memory."""
+    for run in runs_of_blocks(blocks):
+        yield from read_run(audio, clip, run)
+
+
 def read_run(audio: Any, clip: Clip, run: Sequence[Block]) -> list[Samples]:
     """Samples of each block (n_samples,) of a run, filled where the clip is shorter."""
     first = run[0].start
