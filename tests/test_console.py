@@ -67,6 +67,15 @@ def test_long_times_are_told_in_minutes(capsys, monkeypatch):
     assert "4 min 30 s left" in line
 
 
+def test_the_last_item_is_told_once(capsys, monkeypatch):
+    monkeypatch.setattr(console.time, "monotonic", Clock(30.0).monotonic)
+    list(track(range(2), label="x", total=2, unit="clips"))
+    assert [line.split(",")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "x: 1/2 clips",
+        "x: 2/2 clips in 90.0 s",
+    ]
+
+
 @pytest.mark.parametrize("n", [0, 3])
 def test_a_terminal_gets_a_bar(n, monkeypatch):
     terminal = Terminal()

@@ -177,6 +177,12 @@ def test_a_constant_stays_finite(method):
     assert np.abs(after).max() < 10
 
 
+def test_a_constant_has_no_variance_to_scale_and_stays_as_it_is():
+    gains, before, after = normalise({"a.wav": np.full(3 * RATE, 0.25, np.float32)}, method="zscore")
+    assert {(gain.flag, gain.gain_db, gain.offset) for gain in gains} == {("silent", 0.0, 0.0)}
+    np.testing.assert_array_equal(after, before)
+
+
 def test_no_gain_is_above_the_cap_and_capped_ones_are_flagged():
     gains, _, _ = normalise({"a.wav": noise(-20, 2), "b.wav": noise(-60, 2)}, method="rms", max_gain_db=10.0)
     assert [gain.gain_db for gain in gains] == [pytest.approx(-3, abs=0.1), 10.0]
@@ -194,6 +200,13 @@ def test_a_peak_above_full_scale_is_kept_and_flagged():
     loud = [bool(np.abs(samples).max() > 1) for samples in after]
     assert loud == [False, True, True]
     assert [gain.flag for gain in gains] == ["over_full_scale" if over else "" for over in loud]
+
+
+def test_only_blocks_that_are_above_full_scale_themselves_are_flagged():
+    gains, _, after = normalise({"a.wav": CLICK}, method="rms", scope="clip", target_db=-23.0)
+    assert len({gain.gain_db for gain in gains}) == 1
+    assert np.abs(after[0]).max() < 1 < np.abs(after[1]).max()
+    assert [gain.flag for gain in gains] == ["", "over_full_scale", "over_full_scale"]
 
 
 def test_limited_peaks_end_at_full_scale_never_above():

@@ -105,19 +105,20 @@ with one_line_errors():
         write_json(Path(sys.argv[1]), {"long": "x" * 200_000})
     with new_arrays(Path(sys.argv[1])) as arrays:
         arrays.create("x", row_shape=(50, 30), dtype="<f4", rows_in_chunk=int(sys.argv[2]))
-        for _ in range(100):
+        for _ in range(int(sys.argv[3])):
             arrays.append("x", np.ones((7, 50, 30)))
         arrays.finish({"name": "x"})
 """
 
 
-@pytest.mark.parametrize("kind", ["json", "1", "7", "1000"])  # rows in a chunk: written at once, or at closing only
-def test_a_process_that_cannot_write_on_says_so_in_one_line_and_ends_well(tmp_path, kind):
+# Rows in a chunk, and how often 7 are added: written at once, when memory for chunks is used up, or on closing only.
+@pytest.mark.parametrize(("kind", "times"), [("json", 0), ("1", 100), ("7", 100), ("1000", 100), ("1000", 1)])
+def test_a_process_that_cannot_write_on_says_so_in_one_line_and_ends_well(tmp_path, kind, times):
     # The operating system refuses to let a file grow, as it does on a full disk; HDF5 would crash at exit.
     target = tmp_path / "file"
     target.write_text("old")
     done = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(target), kind],
+        [sys.executable, "-c", FULL_DISK, str(target), kind, str(times)],
         env={**os.environ, "PYTHONPATH": str(SOURCES)},
         capture_output=True,
         text=True,

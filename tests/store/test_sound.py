@@ -55,6 +55,10 @@ def test_blocks_read_in_runs_are_the_plain_slices(blocks):
         np.testing.assert_array_equal(samples, OWN[one.start : one.start + one.n_samples])
 
 
+def test_blocks_that_overlap_much_are_read_few_at_a_time():
+    assert [len(run) for run in runs_of_blocks([block(start=i, n_samples=50) for i in range(12)])] == [5, 5, 2]
+
+
 def test_no_blocks_make_no_runs():
     assert list(runs_of_blocks([])) == []
 
