@@ -241,7 +241,7 @@ def _draw_kaiming(layer: nn.Module) -> None:
 
 
 def _draw_head(head: nn.Module) -> None:
-    """Draw the head so small that training starts from about equal probabilities, not from confident noise."""
+    """Draw a small head: with He's deviation the first probabilities would be 0 and 1 for no reason."""
     if isinstance(head, nn.Linear | nn.Conv2d):
         nn.init.normal_(head.weight, 0.0, HEAD_DEVIATION)
         if head.bias is not None:
