@@ -64,7 +64,6 @@ def record(
     wanted_db += tilt_db_per_octave * octaves
     correction_db = np.interp(np.log2(np.maximum(freqs, 1.0) / 1000.0), octaves, wanted_db - spectrum_db)
     shape = 10.0 ** (correction_db / 20.0) / (1.0 + (50.0 / np.maximum(freqs, 1.0)) ** 4)
-    shape = 10.0 ** (correction_db / 20.0) / (1.0 + (50.0 / np.maximum(freqs, 1.0)) ** 4)
     spectrum = fft.rfft(sound.T, size) * shape  # (channels, frequencies)
     noise = rng.standard_normal((*spectrum.shape, 2)).view(np.complex128)[..., 0] / np.sqrt(np.maximum(freqs, 20.0))
     noise_gain = np.sqrt(np.sum(np.abs(spectrum) ** 2) / np.sum(np.abs(noise) ** 2))
