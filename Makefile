@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test lint lock clean
+.PHONY: help setup repro show restore test lint lock clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -26,6 +26,19 @@ $(READY): pyproject.toml requirements.lock
 repro: $(READY) ## Run the pipeline: what has changed since the last time, and print the results
 	@$(RUN) dvc repro
 	@$(RUN) emospec results
+
+# Of all metrics, the two that experiments are compared by; of all parameters and files, those that differ.
+NOT_SHOWN := ^(baselines|spread|folds|corpora|leakage|start|seed|split\.leakage|left_out)\.|^members\..*\.(block|clip)\.
+NOT_SHOWN := $(NOT_SHOWN)|^(block|clip)\.(accuracy|macro_f1|recall|n|n_units|n_units_by_class|unit|few_units|interval)\b
+NOT_SHOWN := $(NOT_SHOWN)|^(units|merged_units|n_folds|by|method|balance|validation)\b|/|Created|State|Executor
+
+show: $(READY) ## The experiments side by side: what was changed, and the two scores that count
+	@$(RUN) COLUMNS=$${COLUMNS:-$$(test -t 2 && tput cols || echo 160)} \
+	  dvc exp show --no-pager --only-changed --hide-workspace --drop '$(NOT_SHOWN)'
+
+restore: $(READY) ## Go back to the committed parameters and results, whatever was run since
+	@git checkout -- params.yaml dvc.lock metrics
+	@$(RUN) dvc checkout --quiet
 
 test: $(READY) ## Run the whole test suite
 	@$(RUN) python -m pytest -n 2 --dist loadfile

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -25,8 +26,8 @@ from pipeline.evaluate import evaluate_runs
 from pipeline.fold_baselines import fit_baselines
 from pipeline.runs import predict_run
 from pipeline.store.folds import read_fold, read_outputs
-from pipeline.store.paths import METRICS, PLOTS, SPLIT, SPLIT_METRICS, baselines_h5, curves_csv, outputs_h5
-from pipeline.store.tables import Confusion, Curve, SplitRow, read_rows, write_rows
+from pipeline.store.paths import ANSWERS, METRICS, PLOTS, SPLIT, SPLIT_METRICS, baselines_h5, curves_csv, outputs_h5
+from pipeline.store.tables import Answer, ClipAnswer, Curve, SplitRow, read_rows, write_rows
 
 FOLDS, MEMBERS = (0, 1, 2), ("a", "b")
 RUN = {"corpora": [CORPUS], "seed": {"split": 0, "members": {"a": 0, "b": 1}}}
@@ -203,8 +204,27 @@ def test_confusions_are_those_of_the_outputs(whole, answers):
         "clip": [(CLASSES[label], CLASSES[i]) for label, i in zip(*_clip_answers(rows, mean), strict=True)],
     }
     for level, pairs in expected.items():
-        table = read_rows(PLOTS / f"confusion_{level}.csv", Confusion)
-        assert [(row.actual, row.predicted) for row in table] == pairs
+        table = read_rows(PLOTS / f"confusion_{level}.csv", Answer)
+        assert Counter(
+            {pair: sum(row.n for row in table if (row.actual, row.predicted) == pair) for pair in set(pairs)}
+        ) == Counter(pairs)
+        assert sum(row.n for row in table) == len(pairs)
+        assert {row.unit for row in table} == {row.clip_id for row in table} == {row.clip_id for row in rows}
+
+
+def test_each_clips_answer_is_said_with_its_worst_block(whole, answers):
+    rows, probabilities = answers
+    mean = (probabilities["a"] + probabilities["b"]) / 2
+    labels, means = by_clip(rows, mean)
+    table = read_rows(ANSWERS, ClipAnswer)
+    assert [row.clip_id for row in table] == sorted({row.clip_id for row in rows})
+    for answer, label, own in zip(table, labels, means, strict=True):
+        assert (answer.actual, answer.predicted) == (CLASSES[label], CLASSES[own.argmax()])
+        assert answer.of_actual == pytest.approx(own[label], abs=1e-6)
+        assert answer.of_predicted == pytest.approx(own.max(), abs=1e-6)
+        blocks = {row.block_id: p[label] for row, p in zip(rows, mean, strict=True) if row.clip_id == answer.clip_id}
+        assert answer.n_blocks == len(blocks)
+        assert answer.worst_block == min(blocks, key=blocks.get)
 
 
 def _clip_answers(rows, probabilities):
@@ -260,7 +280,7 @@ def test_scores_by_hand(project):
         assert metrics[level]["uar"] == metrics[level]["accuracy"] == 0.75
         assert metrics[level]["n"]["total"] == 12 * per_clip
     # joy's next is neutral, neutral's next anger
-    table = [(row.actual, row.predicted) for row in read_rows(PLOTS / "confusion_clip.csv", Confusion)]
+    table = [(row.actual, row.predicted) for row in read_rows(PLOTS / "confusion_clip.csv", Answer)]
     assert table.count(("joy", "neutral")) == 2
     assert table.count(("neutral", "anger")) == 1
     assert table.count(("anger", "anger")) == 4

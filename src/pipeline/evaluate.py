@@ -1,32 +1,22 @@
 """Predictions of all folds and members -> metrics.json and the tables behind its plots."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.answers import AnsweredBlocks, clip_answers, confusions
 from pipeline.errors import MetricsError
 from pipeline.metrics import evaluate_level, pool_by_clip, softmax, spread
 from pipeline.store.files import read_json, write_json
 from pipeline.store.folds import Fold, Outputs, read_fold, read_outputs
-from pipeline.store.paths import METRICS, PLOTS, SPLIT_METRICS, baselines_h5, curves_csv, outputs_h5, run_key
-from pipeline.store.tables import Confusion, Curve, CurvePoint, read_rows, write_rows
+from pipeline.store.paths import ANSWERS, METRICS, PLOTS, SPLIT_METRICS, baselines_h5, curves_csv, outputs_h5, run_key
+from pipeline.store.tables import Answer, ClipAnswer, Curve, CurvePoint, read_rows, write_rows
 
 BASELINES = ("majority", "nuisance", "thumbnail")
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class TestBlocks:
-    """Every block on the test side of some folds: each fold's model answers for its own."""
-
-    classes: tuple[str, ...]
-    labels: NDArray[np.int64]  # (n,)
-    clips: Sequence[str]
-    groups: Sequence[str]
 
 
 def evaluate_runs(
@@ -78,7 +68,7 @@ def evaluate_runs(
         **run,
     }
     write_json(METRICS, metrics)
-    _write_plots(blocks, mean, folds, members)
+    _write_tables(blocks, mean, folds, members, by=by)
     return metrics
 
 
@@ -95,11 +85,12 @@ def _of_test(fold: Fold, values: NDArray[Any]) -> NDArray[Any]:
     return values[fold.on("test")]
 
 
-def _test_blocks(sides: Mapping[int, Fold]) -> TestBlocks:
+def _test_blocks(sides: Mapping[int, Fold]) -> AnsweredBlocks:
     rows = [row for fold in sides.values() for row in fold.rows if row.side == "test"]
-    return TestBlocks(
+    return AnsweredBlocks(
         classes=next(iter(sides.values())).classes,
         labels=np.concatenate([_of_test(fold, fold.labels) for fold in sides.values()]),
+        names=[row.block_id for row in rows],
         clips=[row.clip_id for row in rows],
         groups=[row.group for row in rows],
     )
@@ -114,7 +105,7 @@ def _baselines(sides: Mapping[int, Fold]) -> dict[str, Floats]:
     }
 
 
-def _levels(blocks: TestBlocks, probabilities: Floats, *, by: str, n_resamples: int, seed: int) -> dict[str, Any]:
+def _levels(blocks: AnsweredBlocks, probabilities: Floats, *, by: str, n_resamples: int, seed: int) -> dict[str, Any]:
     """Metrics of the blocks, and of the clips by the mean of their blocks' probabilities."""
     options: dict[str, Any] = {"classes": blocks.classes, "n_resamples": n_resamples, "seed": seed}
     _, units = np.unique(blocks.groups, return_inverse=True)
@@ -150,16 +141,12 @@ def _leakage(of_fold: Mapping[str, Any], folds: Sequence[int]) -> dict[str, floa
     }
 
 
-def _write_plots(blocks: TestBlocks, probabilities: Floats, folds: Sequence[int], members: Sequence[str]) -> None:
-    _, first, clip = np.unique(blocks.clips, return_index=True, return_inverse=True)
-    answers = {
-        "block": (blocks.labels, probabilities),
-        "clip": (blocks.labels[first], pool_by_clip(probabilities, clip)),
-    }
-    for level, (labels, values) in answers.items():
-        pairs = zip(labels.tolist(), values.argmax(axis=1).tolist(), strict=True)
-        rows = [Confusion(actual=blocks.classes[actual], predicted=blocks.classes[guess]) for actual, guess in pairs]
-        write_rows(PLOTS / f"confusion_{level}.csv", Confusion, rows)
+def _write_tables(
+    blocks: AnsweredBlocks, probabilities: Floats, folds: Sequence[int], members: Sequence[str], *, by: str
+) -> None:
+    for level, rows in confusions(blocks, probabilities, by=by).items():
+        write_rows(PLOTS / f"confusion_{level}.csv", Answer, rows)
+    write_rows(ANSWERS, ClipAnswer, clip_answers(blocks, probabilities))
     curves = [
         Curve(run=run_key(fold, member), side=point.side, iteration=point.iteration, loss=point.loss, uar=point.uar)
         for fold in folds

@@ -80,7 +80,7 @@ def test_regnets_take_a_new_head(name):
 
 @pytest.mark.parametrize("name", ["resnet19", "", "alexnet; rm -rf", "quantized_resnet18", "fcn_resnet50"])
 def test_an_unknown_name_is_refused(name):
-    with pytest.raises(ModelError, match=r"model.name: torchvision has no classification network .*alexnet"):
+    with pytest.raises(ModelError, match=r"model.name: there is no classification network .*alexnet"):
         Network(name, 3)
 
 

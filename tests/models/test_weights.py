@@ -15,7 +15,7 @@ from torch import nn
 from torchvision import models
 
 from pipeline.errors import ModelError
-from pipeline.models.networks import start_network
+from pipeline.models.networks import OWN_NETWORKS, start_network
 from pipeline.models.weights import fetch_weights, read_weights
 
 REAL = Path(__file__).resolve().parents[3] / "shared/weights/squeezenet1_1-imagenet-fp16.pth"
@@ -340,3 +340,9 @@ def test_the_real_imagenet_weights_see_what_torchvision_sees(folder):
         # the same head makes the same network
         ours.head.load_state_dict(own.classifier[1].state_dict())
         assert torch.equal(ours(images), own(images))
+
+
+def test_a_network_of_our_own_has_no_imagenet_weights(tmp_path, monkeypatch):
+    monkeypatch.setitem(OWN_NETWORKS, "own", lambda: torch.nn.Linear(3, 1000))
+    with pytest.raises(ModelError, match="no imagenet weights of own: give random or a path"):
+        fetch_weights("own", "imagenet", expected_sha256=None, folder=tmp_path)

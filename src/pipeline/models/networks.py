@@ -1,8 +1,8 @@
-"""Torchvision's classification networks with a new head, and how their weights are drawn."""
+"""Classification networks, torchvision's and our own, with a new head, and how their weights are drawn."""
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -43,10 +43,15 @@ def _installed(package: str) -> str:
         return "(not installed)"
 
 
+# Networks that torchvision does not have: a name, and what builds the network with IMAGENET_CLASSES outputs, the last
+# layer linear or a 1 x 1 convolution.
+OWN_NETWORKS: dict[str, Callable[[], nn.Module]] = {}
+
+
 def network_names() -> list[str]:
-    """Names of all classification networks that torchvision has."""
+    """Names of all classification networks that torchvision or OWN_NETWORKS has."""
     models = torchvision_models()
-    return sorted(models.list_models(module=models))
+    return sorted({*models.list_models(module=models), *OWN_NETWORKS})
 
 
 def refuse_unknown(name: str) -> None:
@@ -55,19 +60,19 @@ def refuse_unknown(name: str) -> None:
     Raises
     ------
     ModelError
-        If torchvision has no such network.
+        If there is no such network.
     """
     if name not in network_names():
-        raise ModelError(f"model.name: torchvision has no classification network {name!r}; e.g. alexnet, squeezenet1_1")
+        raise ModelError(f"model.name: there is no classification network {name!r}; e.g. alexnet, squeezenet1_1")
 
 
 class Network(nn.Module):
-    """A torchvision network whose head answers for other classes.
+    """A network made for ImageNet whose head answers for other classes.
 
     Attributes
     ----------
     trunk
-        The whole torchvision network, its head replaced.
+        The whole network, its head replaced.
     head_name
         Where in it the head is: a linear layer, or a 1 x 1 convolution followed by ReLU and the mean over positions
         (SqueezeNet, whose logits so are never negative).
@@ -151,6 +156,8 @@ class _Pool(nn.AdaptiveAvgPool2d):
 
 def _build(name: str) -> nn.Module:
     refuse_unknown(name)
+    if name in OWN_NETWORKS:
+        return OWN_NETWORKS[name]()
     # Auxiliary heads only help ImageNet's own training from scratch; they are left out. The weights of both networks
     # expect pixels from -1 to 1, which transform_input makes of pixels normalised as for all others.
     odd = name in ("googlenet", "inception_v3")

@@ -179,6 +179,26 @@ class Evaluate(Section):
     seed: Seed
 
 
+class Report(Section):
+    """Metrics -> a page."""
+
+    wrong_clips: int = Field(ge=0, le=100)
+
+
+Tolerance = Annotated[float, Field(ge=0, le=1)]
+
+
+class Gate(Section):
+    """How far each score may fall before it is a regression; None: not gated."""
+
+    clip_uar: Tolerance | None
+    clip_accuracy: Tolerance | None
+    clip_macro_f1: Tolerance | None
+    block_uar: Tolerance | None
+    block_accuracy: Tolerance | None
+    block_macro_f1: Tolerance | None
+
+
 class Machine(Section):
     """What changes speed and no byte."""
 
@@ -210,6 +230,8 @@ class Params(Section):
     model: Model
     train: Train
     evaluate: Evaluate
+    report: Report
+    gate: Gate
     machine: Machine
 
     def of_member(self, name: str) -> tuple[Model, Train, int]:

@@ -112,11 +112,30 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Confusion:
-    """One test item's class and answer, for the plot of the confusion matrix."""
+class Answer:
+    """How many test items of one clip were answered with one class: a row of the tables behind the confusion matrices.
 
+    The tables lie in git, so that two revisions can be compared clip by clip.
+    """
+
+    clip_id: str
+    unit: str  # what intervals resample: the split's unit, or in a block split the clip
     actual: str
     predicted: str
+    n: int  # blocks; 1 where the item is the clip itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipAnswer:
+    """What the model said of one test clip, and its worst block."""
+
+    clip_id: str
+    actual: str
+    predicted: str
+    of_actual: float  # probability of the actual class, mean over the clip's test blocks
+    of_predicted: float
+    n_blocks: int
+    worst_block: str  # the block with the least probability of the actual class, of equals the first
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,73 @@
+"""docs/adding.md as a newcomer would follow it: its code is run as it stands, through the rest of the package."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline.corpora import CORPORA, list_recordings
+from pipeline.errors import CorpusError
+from pipeline.features.colour import COLORMAPS, colour_table
+from pipeline.features.scales import AXES, band_edges
+from pipeline.models.networks import OWN_NETWORKS, network_names, start_network
+from pipeline.models.weights import fetch_weights
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
+CODE = dict(re.findall(r"```python (\w+)\n(.*?)```", PAGE, flags=re.DOTALL))
+
+
+def run_code(name, **given):
+    names = dict(given)
+    exec(compile(CODE[name], f"docs/adding.md: {name}", "exec"), names)
+    return names
+
+
+def test_every_file_that_the_page_names_is_there():
+    names = {name for name in re.findall(r"`((?:src|tests|docs)/[\w/.]+)`", PAGE) if "NAME" not in name}
+    assert len(names) >= 6
+    assert [name for name in names if not (ROOT / name).exists()] == []
+
+
+def test_the_corpus_lists_its_recordings_by_name(tmp_path, monkeypatch):
+    monkeypatch.setitem(CORPORA, "marsh", run_code("corpus")["list_marsh"])
+    for name in ("heron_anna_03.wav", "bittern_ole_1.wav"):
+        (tmp_path / name).touch()
+    found = [(row.path, row.label, dict(row.fields)) for row in list_recordings("marsh", tmp_path)]
+    assert found == [
+        ("bittern_ole_1.wav", "bittern", {"observer": "ole"}),
+        ("heron_anna_03.wav", "heron", {"observer": "anna"}),
+    ]
+    (tmp_path / "notes.wav").touch()
+    with pytest.raises(CorpusError, match=r"notes\.wav: not named"):
+        list_recordings("marsh", tmp_path)
+
+
+def test_the_axis_lays_its_bands_evenly_on_its_own_unit(monkeypatch):
+    monkeypatch.setitem(AXES, "root", None)
+    run_code("axis", AXES=AXES)
+    # square roots 10, 20, ..., 50: two edges and three bands
+    assert band_edges("root", n_bands=3, min_hz=100, max_hz=2500) == pytest.approx([100, 400, 900, 1600, 2500])
+
+
+def test_the_colormap_goes_from_black_to_white(monkeypatch):
+    monkeypatch.setitem(COLORMAPS, "heat", None)
+    run_code("colormap", COLORMAPS=COLORMAPS)
+    assert colour_table("heat", 4).tolist() == [[0, 0, 0], [255, 0, 0], [255, 255, 0], [255, 255, 255]]
+
+
+def test_the_network_gets_its_head_and_answers(monkeypatch, tmp_path):
+    monkeypatch.setitem(OWN_NETWORKS, "small", None)
+    run_code("network", OWN_NETWORKS=OWN_NETWORKS)
+    assert "small" in network_names()
+    assert fetch_weights("small", "random", expected_sha256=None, folder=tmp_path) == {
+        "network": "small",
+        "weights": "random",
+    }
+    network = start_network("small", n_classes=3, weights=None, init="kaiming", seed=0)
+    assert network.head_name == "classifier"
+    logits, features = network.logits_and_features(torch.from_numpy(np.ones((2, 3, 20, 16), np.float32)))
+    assert logits.shape == (2, 3)
+    assert features.shape == (2, 16)
