@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from pipeline.console import run_stage
+from pipeline.listing import list_spectrograms
 from pipeline.params import load_params
-from pipeline.render import list_spectrograms
 
 
 def main(params: Path = Path("params.yaml")) -> None:

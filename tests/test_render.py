@@ -4,14 +4,15 @@ import dataclasses
 
 import numpy as np
 import pytest
-import torch
 from made import RATE, block, noise, store_blocks, store_clips, tone
 
 from pipeline import render
 from pipeline.errors import CorpusError, StoreError
+from pipeline.features.scales import refuse_unequal_bands
 from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image
+from pipeline.listing import list_spectrograms
 from pipeline.normalize import normalize_corpus
-from pipeline.render import ImageSpec, list_spectrograms, refuse_unequal_bands, render_corpus
+from pipeline.render import ImageSpec, render_corpus
 from pipeline.slicing import slice_corpus
 from pipeline.store.arrays import attributes_of, decode_texts, digest_of, open_arrays
 from pipeline.store.paths import SPECTROGRAMS, SPECTROGRAMS_LIST, blocks_csv, clips_h5, loudness_csv, spectrograms_h5
@@ -113,25 +114,6 @@ def test_the_same_bytes_with_one_worker_and_two_however_blocks_are_read(run_bloc
     for n_workers in (1, 2):
         rendered(n_workers=n_workers)
         assert spectrograms_h5("made").read_bytes() == first
-
-
-def test_torch_has_one_thread_while_rendering_and_as_many_as_before_afterwards(monkeypatch):
-    prepare()
-    seen = set()
-
-    def draw(*arguments, **options):
-        seen.add(torch.get_num_threads())
-        return draw_image(*arguments, **options)
-
-    monkeypatch.setattr(render, "draw_image", draw)
-    before = torch.get_num_threads()
-    try:
-        torch.set_num_threads(3)
-        rendered()
-        assert seen == {1}
-        assert torch.get_num_threads() == 3
-    finally:
-        torch.set_num_threads(before)
 
 
 def test_the_file_states_how_its_images_came_about_and_from_which_sound():

@@ -1,22 +1,20 @@
-"""Blocks of one corpus -> spectrogram images in HDF5, and the list of what was rendered."""
+"""Blocks of one corpus -> spectrogram images in HDF5."""
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pipeline.console import track
-from pipeline.errors import CorpusError
-from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image
+from pipeline.features.scales import refuse_unequal_bands
+from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image, make_room
 from pipeline.parallel import in_order
 from pipeline.store.arrays import digest_of, encode_texts, new_arrays, open_arrays
-from pipeline.store.paths import SPECTROGRAMS_LIST, blocks_csv, clips_csv, clips_h5, loudness_csv, spectrograms_h5
+from pipeline.store.paths import blocks_csv, clips_csv, clips_h5, loudness_csv, spectrograms_h5
 from pipeline.store.sound import Samples, read_run, runs_of_blocks
-from pipeline.store.tables import Block, Clip, Gain, SpectrogramFile, read_keyed, read_rows, write_rows
+from pipeline.store.tables import Block, Clip, Gain, read_keyed, read_rows
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,7 @@ def render_corpus(corpus: str, *, spectrogram: SpectrogramSpec, image: ImageSpec
     gains = read_keyed(loudness_csv(corpus), Gain, "block_id")
     rates = {block.clip_id: clips[block.clip_id].source_rate for block in blocks}
     refuse_unequal_bands(rates, max_hz=spectrogram.max_hz)
-    with one_torch_thread(), open_arrays(clips_h5(corpus)) as sound, new_arrays(spectrograms_h5(corpus)) as arrays:
+    with open_arrays(clips_h5(corpus)) as sound, new_arrays(spectrograms_h5(corpus)) as arrays:
         arrays.create("images", row_shape=(image.height, image.width, 3), dtype=np.uint8)
         arrays.create("block_id", row_shape=(), dtype=_texts(blocks).dtype, rows_in_chunk=1024)
         jobs = (
@@ -70,17 +68,6 @@ def render_corpus(corpus: str, *, spectrogram: SpectrogramSpec, image: ImageSpec
     return len(blocks)
 
 
-@contextlib.contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Keep torch from splitting one block's work among threads of its own, which costs many times the work itself."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _texts(blocks: Sequence[Block]) -> NDArray[np.bytes_]:
     return encode_texts([block.block_id for block in blocks])
 
@@ -96,47 +83,9 @@ def _render_run(
 ) -> NDArray[np.uint8]:
     """Images (n, height, width, 3) of some blocks."""
     pictures = np.empty((len(blocks), image.height, image.width, 3), dtype=np.uint8)
+    room, drawing = make_room(spectrogram), asdict(image)
     for picture, samples, gain in zip(pictures, blocks, gains, strict=True):
-        normalised = (samples - np.float32(gain.offset)) * np.float32(10 ** (gain.gain_db / 20))
-        picture[:] = draw_image(band_decibels(normalised, spectrogram), **asdict(image))
+        factor = 10 ** (gain.gain_db / 20)
+        decibels = band_decibels(samples, spectrogram, offset=gain.offset, gain=factor, room=room)
+        picture[:] = draw_image(decibels, **drawing)
     return pictures
-
-
-def refuse_unequal_bands(source_rates: Mapping[str, int], *, max_hz: float) -> None:
-    """Refuse an axis that reaches above the band of some sources where sources differ in rate.
-
-    The empty strip above a source's band would tell sources, and with them often classes, apart.
-
-    Raises
-    ------
-    CorpusError
-        Naming the source of the lowest rate and the highest safe `spectrogram.max_hz`.
-    """
-    lowest = min(source_rates, key=lambda name: (source_rates[name], name))
-    rate = source_rates[lowest]
-    if max_hz > rate / 2 and len(set(source_rates.values())) > 1:
-        raise CorpusError(
-            f"{lowest}: recorded at {rate} Hz, others at up to {max(source_rates.values())} Hz: its picture would be "
-            f"empty above {rate / 2:g} Hz and give the source away: set spectrogram.max_hz to {rate / 2:g} or lower"
-        )
-
-
-def list_spectrograms(corpora: Sequence[str]) -> list[SpectrogramFile]:
-    """List what has been rendered of some corpora, by content, and write the list.
-
-    Raises
-    ------
-    CorpusError
-        As `refuse_unequal_bands` says, across the corpora.
-    """
-    rows, rates, max_hz = [], {}, 0.0
-    for corpus in corpora:
-        path = spectrograms_h5(corpus)
-        with open_arrays(path) as file:
-            rows.append(SpectrogramFile(corpus=corpus, path=path.as_posix(), sha256=digest_of(file, "images")))
-            for attribute in ("least_source_rate", "most_source_rate"):
-                rates[f"corpus {corpus} ({attribute.replace('_', ' ')})"] = int(file.attrs[attribute])
-            max_hz = max(max_hz, float(file.attrs["max_hz"]))
-    refuse_unequal_bands(rates, max_hz=max_hz)
-    write_rows(SPECTROGRAMS_LIST, SpectrogramFile, rows)
-    return rows

@@ -14,11 +14,11 @@ from pipeline.audio.loudness import (
     choose_gain,
     gate_powers,
     integrated_lufs,
-    k_weighting,
     mean_lufs,
     measure,
     measuring_rate,
 )
+from pipeline.audio.weighting import k_weighting
 
 RATES = [44100, 48000]
 

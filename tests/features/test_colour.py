@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.features.colour import colour_index, colour_table, colourise, grey, jet
+from pipeline.features.colour import colour_table, grey, jet, packed_table
 
 # MATLAB's documentation and its own output: jet(8) whole, and jet(64) where its channels turn.
 JET_8 = [(0, 0, 1), (0, 0.5, 1), (0, 1, 1), (0.5, 1, 0.5), (1, 1, 0), (1, 0.5, 0), (1, 0, 0), (0.5, 0, 0)]
@@ -47,17 +47,9 @@ def test_grey_goes_from_black_to_white():
     assert grey(3).tolist() == [[0, 0, 0], [0.5, 0.5, 0.5], [1, 1, 1]]
 
 
-def test_index_is_the_floor_and_ends_are_closed():
-    values = np.array([-200, -130, -128.4, -128.3, -76, -22.1, -22, 0], dtype=np.float32)
-    # one colour is 108 / 64 = 1.6875 dB wide
-    assert colour_index(values, low=-130, high=-22, n_colours=64).tolist() == [0, 0, 0, 1, 32, 63, 63, 63]
-
-
-def test_silence_is_the_lowest_colour():
-    image = colourise(np.full((3, 5), -300, np.float32), low=-130, high=-22, colormap="jet", n_colours=64)
-    assert image.shape == (3, 5, 3)
-    assert (image == [0, 0, 143]).all()  # 0.5625 * 255 = 143.4
-
-
 def test_tables_are_rounded_to_nearest():
     assert colour_table("jet", 64)[8].tolist() == [0, 16, 255]  # 0.0625 * 255 = 15.94
+
+
+def test_packed_colours_hold_red_lowest():
+    assert packed_table("jet", 64)[8] == 0 + (16 << 8) + (255 << 16)

@@ -3,9 +3,20 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from pipeline.features.scales import AXES, band_edges, band_matrix
+from pipeline.features.scales import AXES, band_edges, band_weights
 
 BANDS = {"n_bands": 257, "min_hz": 20.0, "max_hz": 20000.0}
+
+
+def matrix_of(axis, *, fft_length):
+    """The weights as a matrix (n_bands, n_bins)."""
+    bands = band_weights(axis, **BANDS, sample_rate=44100, fft_length=fft_length)
+    matrix = np.zeros((257, fft_length // 2 + 1))
+    begin = 0
+    for row, first, end in zip(matrix, bands.first_bins, bands.ends, strict=True):
+        row[first : first + end - begin] = bands.weights[begin:end]
+        begin = end
+    return matrix
 
 
 @pytest.mark.parametrize(("axis", "htk"), [("mel", True), ("slaney", False)])
@@ -30,10 +41,9 @@ def test_axes_invert_themselves(axis):
 @pytest.mark.parametrize("axis", AXES)
 @pytest.mark.parametrize("fft_length", [512, 2048])
 def test_no_band_is_empty_and_weights_sum_to_one(axis, fft_length):
-    matrix = band_matrix(axis, **BANDS, sample_rate=44100, fft_length=fft_length)
-    assert matrix.shape == (257, fft_length // 2 + 1)
+    matrix = matrix_of(axis, fft_length=fft_length)
     np.testing.assert_allclose(matrix.sum(axis=1), 1, atol=1e-6)
-    assert matrix.toarray().min() >= 0
+    assert matrix.min() >= 0
 
 
 @pytest.mark.parametrize("band", [0, 5, 100, 256])
@@ -48,8 +58,7 @@ def test_weights_are_the_integral_of_triangle_and_interpolated_density(band):
 
     breaks = sorted({centre, *hz[(hz > left) & (hz < right)]})
     expected = quad(product, left, right, points=breaks, limit=200)[0]
-    matrix = band_matrix("mel", **BANDS, sample_rate=rate, fft_length=fft_length)
-    assert (matrix @ density)[band] == pytest.approx(expected, rel=1e-5)
+    assert (matrix_of("mel", fft_length=fft_length) @ density)[band] == pytest.approx(expected, rel=1e-5)
 
 
 def test_bands_of_linear_axis_are_equally_wide():

@@ -4,16 +4,17 @@ import dataclasses
 
 import numpy as np
 import pytest
-from PIL import Image
 from scipy.signal import get_window, stft
 
-from pipeline.features.colour import colourise
+from pipeline.features.colour import colour_table
 from pipeline.features.scales import band_edges
 from pipeline.features.spectrogram import (
     SpectrogramSpec,
     band_decibels,
     draw_image,
     frame_starts,
+    make_room,
+    make_window,
     power_spectral_density,
 )
 
@@ -130,8 +131,39 @@ def test_silence_is_one_colour_and_finite():
     assert (draw_image(decibels, **DRAW) == [0, 0, 143]).all()
 
 
-def test_resizing_is_pillows_bilinear_within_one_level():
-    decibels = np.random.default_rng(5).uniform(-140, -10, (257, 259)).astype(np.float32)
-    coloured = colourise(decibels[::-1], low=-130, high=-22, colormap="jet", n_colours=64)
-    expected = np.asarray(Image.fromarray(coloured).resize((201, 227), Image.Resampling.BILINEAR)).astype(int)
-    assert np.abs(draw_image(decibels, **DRAW).astype(int) - expected).max() <= 1
+@pytest.mark.parametrize("name", ["hamming", "hann", "blackman", "boxcar"])
+@pytest.mark.parametrize("length", [16, 399, 400])
+def test_windows_are_scipys_periodic_ones(name, length):
+    np.testing.assert_allclose(make_window(name, length), get_window(name, length, fftbins=True), atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [400, 401, 63 * 199, BLOCK, 3 * BLOCK + 11])
+@pytest.mark.parametrize(("window_length", "fft_length"), [(400, 512), (64, 64), (100, 8192), (300, 1024)])
+def test_powers_are_numpys_at_any_number_of_frames_and_length(n, window_length, fft_length):
+    spec = dataclasses.replace(
+        SPEC, window="hann", window_length=window_length, fft_length=fft_length, hop_seconds=0.02
+    )
+    noise = np.random.default_rng(n).standard_normal(n).astype(np.float32)
+    window = get_window("hann", window_length)
+    frames = np.stack([noise[start : start + window_length] * window for start in frame_starts(n, spec)])
+    expected = np.abs(np.fft.rfft(frames, n=fft_length)) ** 2 * 2 / (44100 * (window**2).sum())
+    expected[:, [0, -1]] /= 2
+    np.testing.assert_allclose(power_spectral_density(noise, spec), expected, atol=1e-6 * expected.max())
+
+
+def test_offset_and_gain_are_those_of_the_samples():
+    noise = np.random.default_rng(6).standard_normal(BLOCK).astype(np.float32)
+    room = make_room(SPEC)
+    once = band_decibels(noise, SPEC, offset=0.25, gain=0.5, room=room)
+    np.testing.assert_array_equal(once, band_decibels((noise - np.float32(0.25)) * np.float32(0.5), SPEC))
+    np.testing.assert_array_equal(
+        once, band_decibels(noise, SPEC, offset=0.25, gain=0.5, room=room)
+    )  # it may be used again
+
+
+def test_index_is_the_floor_and_ends_are_closed():
+    # one colour is 108 / 64 = 1.6875 dB wide; each value fills an image of its own
+    drawing = {**DRAW, "height": 3, "width": 2}
+    for value, index in ((-200, 0), (-130, 0), (-128.4, 0), (-128.3, 1), (-76, 32), (-22.1, 63), (-22, 63), (0, 63)):
+        image = draw_image(np.full((3, 2), value, np.float32), **drawing)
+        assert (image == colour_table("jet", 64)[index]).all()

@@ -3,14 +3,13 @@
 Definitions, in one place:
 
 - Mono is measured as one channel of weight 1.
-- The K-weighting filter runs once over a whole clip, from rest; its state carries over from block to block.
+- The K-weighting filter (`weighting`) runs once over a whole clip, from rest: its state carries over between blocks.
 - Gating blocks last 400 ms and start every 100 ms from the start of what is measured; incomplete ones at the end are
   not used. What lasts under 400 ms is one gating block. Absolute gate -70 LUFS, relative gate 10 LU below the mean.
 - Rates other than 44.1 and 48 kHz are resampled to 48 kHz for measuring: there the filter is within 0.005 LU.
 - Where nothing passes the gates the loudness is -inf; such a block is silent and keeps its level.
 """
 
-import functools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,15 +29,6 @@ MEASURED_AS_IS = (44100, 48000)
 def measuring_rate(sample_rate: int) -> int:
     """Rate at which loudness is measured for sound stored at `sample_rate`, both Hz."""
     return sample_rate if sample_rate in MEASURED_AS_IS else 48000
-
-
-@functools.lru_cache
-def k_weighting(sample_rate: int) -> Floats:
-    """K-weighting as second-order sections (2, 6): high shelf, then high-pass (De Man 2014, through pyloudnorm)."""
-    import pyloudnorm  # here, not above: half a second of imports that only measuring needs
-
-    stages = pyloudnorm.Meter(sample_rate, filter_class="DeMan")._filters.values()
-    return np.array([np.concatenate([stage.b, stage.a]) for stage in stages])
 
 
 def gate_powers(
@@ -92,20 +82,16 @@ def _at_rate(pieces: Iterable[Samples], sample_rate: int, rate: int) -> Iterator
 
 def _energy_before(pieces: Iterable[Samples], points: NDArray[np.int64], *, sample_rate: int) -> Floats:
     """K-weighted energy, the sum of squares, from the start of a clip to each of some points (m,), in any order."""
-    from scipy.signal import sosfilt
+    from pipeline.audio.weighting import add_weighted_energy, k_weighting  # compiled: only measuring waits for it
 
-    sections = k_weighting(sample_rate)
-    state = np.zeros((len(sections), 2))
-    energies = np.zeros(len(points))
-    done, total = 0, 0.0
+    ascending, places = np.unique(points, return_inverse=True)
+    energies, state, sections = np.zeros(len(ascending)), np.zeros(5), k_weighting(sample_rate)
+    done = n_passed = 0
     for piece in pieces:
-        weighted, state = sosfilt(sections, piece.astype(np.float64), zi=state)
-        running = np.concatenate([[0.0], np.cumsum(np.square(weighted))]) + total
-        inside = (points >= done) & (points <= done + len(piece))
-        energies[inside] = running[points[inside] - done]
-        done, total = done + len(piece), float(running[-1])
-    energies[points > done] = total  # resampling may end a sample early
-    return energies
+        n_passed = add_weighted_energy(energies, ascending, piece, done, state, sections)
+        done += len(piece)
+    energies[n_passed:] = state[-1]  # resampling may end a sample early
+    return energies[places]
 
 
 def integrated_lufs(powers: Floats) -> float:
@@ -165,9 +151,10 @@ class Measurement:
 
 def measure(samples: Samples, powers: Floats) -> Measurement:
     """Measure samples (n,) whose gating blocks have the given powers."""
-    exact = samples.astype(np.float64)
-    low, high = float(samples.min()), float(samples.max())
-    return Measurement(powers, len(samples), float(exact.sum()), float(np.square(exact).sum()), low, high)
+    from pipeline.audio.weighting import sums_of
+
+    total, energy, low, high = sums_of(samples)
+    return Measurement(powers, len(samples), total, energy, float(low), float(high))
 
 
 def add_up(parts: Sequence[Measurement]) -> Measurement:

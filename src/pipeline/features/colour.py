@@ -1,12 +1,9 @@
 """Values into colours: MATLAB's jet and grey, as tables of 8-bit RGB."""
 
 import functools
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-
-Bytes = NDArray[np.uint8]
 
 
 def jet(n_colours: int) -> NDArray[np.float64]:
@@ -38,18 +35,12 @@ COLORMAPS = {"jet": jet, "grey": grey}
 
 
 @functools.lru_cache
-def colour_table(colormap: str, n_colours: int) -> Bytes:
+def colour_table(colormap: str, n_colours: int) -> NDArray[np.uint8]:
     """Colours (n_colours, 3) as 8-bit RGB, rounded to nearest."""
     return np.round(255 * COLORMAPS[colormap](n_colours)).astype(np.uint8)
 
 
-def colour_index(values: NDArray[np.float32], *, low: float, high: float, n_colours: int) -> Bytes:
-    """Index of each value's colour: min(n_colours - 1, floor((x - low) / (high - low) * n_colours)), 0 below `low`."""
-    scaled = (values - np.float32(low)) * np.float32(n_colours / (high - low))
-    return cast(Bytes, np.clip(scaled, 0, n_colours - 1).astype(np.uint8))
-
-
-def colourise(values: NDArray[np.float32], *, low: float, high: float, colormap: str, n_colours: int) -> Bytes:
-    """Colour a matrix (height, width) into RGB (height, width, 3)."""
-    index = colour_index(values, low=low, high=high, n_colours=n_colours)
-    return cast(Bytes, np.take(colour_table(colormap, n_colours), index, axis=0))
+@functools.lru_cache
+def packed_table(colormap: str, n_colours: int) -> NDArray[np.int32]:
+    """The same colours as one number each (n_colours,), red lowest, so that one look-up finds all three channels."""
+    return colour_table(colormap, n_colours).astype(np.int32) @ np.array([1, 1 << 8, 1 << 16], np.int32)

@@ -1,12 +1,13 @@
-"""Frequency axes, and the matrix that integrates a power spectrum over an axis's bands."""
+"""Frequency axes, and the weights that integrate a power spectrum over an axis's bands."""
 
 import functools
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_array
+
+from pipeline.errors import CorpusError
 
 Floats = NDArray[np.float64]
 
@@ -51,32 +52,66 @@ def band_edges(axis: str, *, n_bands: int, min_hz: float, max_hz: float) -> Floa
     return edges
 
 
+class Bands(NamedTuple):
+    """Weights of the bins of each band; a band's bins follow each other, and its weights those of the band before."""
+
+    first_bins: NDArray[np.int64]  # (n_bands,)
+    ends: NDArray[np.int64]  # (n_bands,): where a band's weights end
+    weights: NDArray[np.float32]  # (ends[-1],)
+
+
 @functools.lru_cache(maxsize=16)
-def band_matrix(axis: str, *, n_bands: int, min_hz: float, max_hz: float, sample_rate: int, fft_length: int) -> Any:
-    """Sparse weights (n_bands, fft_length // 2 + 1) that turn a power spectral density at FFT bins into band means.
+def band_weights(axis: str, *, n_bands: int, min_hz: float, max_hz: float, sample_rate: int, fft_length: int) -> Bands:
+    """Weights that turn a power spectral density at the bins of an FFT into means over bands.
 
     Each band is a triangle of area one, integrated against the density interpolated linearly between bins. So every
     band is a weighted mean, its weights sum to one, and none is empty, however narrow it is beside a bin.
-    The product of two straight lines is a parabola, which Simpson's rule integrates exactly between break points.
     """
     edges = band_edges(axis, n_bands=n_bands, min_hz=min_hz, max_hz=max_hz)
     spacing = sample_rate / fft_length
-    bins = np.arange(fft_length // 2 + 1) * spacing
-    rows, columns, weights = [], [], []
-    for band in range(n_bands):
-        left, centre, right = edges[band : band + 3]
-        between = bins[(bins > left) & (bins < right)]
-        breaks = np.unique(np.concatenate([[left, centre, right], between]))
-        low, high = breaks[:-1], breaks[1:]
-        lower_bin = np.minimum((0.5 * (low + high) / spacing).astype(np.int64), len(bins) - 2)
-        share_upper, share_lower = np.zeros_like(low), np.zeros_like(low)
-        for hz, simpson in ((low, 1 / 6), (0.5 * (low + high), 4 / 6), (high, 1 / 6)):
-            height = np.interp(hz, [left, centre, right], [0.0, 2 / (right - left), 0.0]) * simpson * (high - low)
-            upper = hz / spacing - lower_bin
-            share_upper += height * upper
-            share_lower += height * (1 - upper)
-        rows += [np.full(2 * len(low), band)]
-        columns += [lower_bin, lower_bin + 1]
-        weights += [share_lower, share_upper]
-    places = (np.concatenate(rows), np.concatenate(columns))
-    return coo_array((np.concatenate(weights), places), shape=(n_bands, len(bins))).tocsr().astype(np.float32)
+    bins: Floats = np.arange(fft_length // 2 + 1, dtype=np.float64) * spacing
+    first_bins, weights = [], []
+    for left, centre, right in zip(edges, edges[1:], edges[2:], strict=False):
+        first, own = _integrate(left, centre, right, bins=bins, spacing=spacing)
+        first_bins.append(first)
+        weights.append(own)
+    ends = np.cumsum([len(own) for own in weights])
+    return Bands(np.array(first_bins), ends, np.concatenate(weights).astype(np.float32))
+
+
+def _integrate(left: float, centre: float, right: float, *, bins: Floats, spacing: float) -> tuple[int, Floats]:
+    """First bin and weights of one band.
+
+    The product of two straight lines is a parabola, which Simpson's rule integrates exactly between break points.
+    """
+    between = bins[(bins > left) & (bins < right)]
+    breaks = np.unique(np.concatenate([[left, centre, right], between]))
+    low, high = breaks[:-1], breaks[1:]
+    lower_bin = np.minimum((0.5 * (low + high) / spacing).astype(np.int64), len(bins) - 2)
+    first = int(lower_bin[0])
+    weights = np.zeros(int(lower_bin[-1]) - first + 2)
+    for hz, simpson in ((low, 1 / 6), (0.5 * (low + high), 4 / 6), (high, 1 / 6)):
+        height = np.interp(hz, [left, centre, right], [0.0, 2 / (right - left), 0.0]) * simpson * (high - low)
+        upper = hz / spacing - lower_bin
+        np.add.at(weights, lower_bin - first, height * (1 - upper))
+        np.add.at(weights, lower_bin - first + 1, height * upper)
+    return first, weights
+
+
+def refuse_unequal_bands(source_rates: Mapping[str, int], *, max_hz: float) -> None:
+    """Refuse an axis that reaches above the band of some sources where sources differ in rate.
+
+    The empty strip above a source's band would tell sources, and with them often classes, apart.
+
+    Raises
+    ------
+    CorpusError
+        Naming the source of the lowest rate and the highest safe `spectrogram.max_hz`.
+    """
+    lowest = min(source_rates, key=lambda name: (source_rates[name], name))
+    rate = source_rates[lowest]
+    if max_hz > rate / 2 and len(set(source_rates.values())) > 1:
+        raise CorpusError(
+            f"{lowest}: recorded at {rate} Hz, others at up to {max(source_rates.values())} Hz: its picture would be "
+            f"empty above {rate / 2:g} Hz and give the source away: set spectrogram.max_hz to {rate / 2:g} or lower"
+        )

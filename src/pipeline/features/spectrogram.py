@@ -6,10 +6,10 @@ Definitions, in one place:
 - The one-sided power spectral density of a frame is |FFT(w x)|^2 * 2 / (sample_rate * sum w^2), without the factor 2
   at 0 Hz and at half the rate. White noise of variance v has density 2 v / sample_rate; a sine of amplitude A peaks at
   A^2 (sum w)^2 / (2 sample_rate sum w^2).
-- Windows are periodic, as for spectral analysis. Bands: `scales.band_matrix`.
+- Windows are periodic, as for spectral analysis. Bands: `scales.band_weights`.
 - Decibels: 10 log10 of the density, re 1/Hz; zero becomes FLOOR_DB.
 - In time the dB matrix is resampled to `n_columns`, and the coloured image in both directions to its final size, by
-  a triangle kernel that widens when it shrinks (torch's antialiased bilinear; Pillow's BILINEAR).
+  a triangle kernel that widens when it shrinks: `resize`.
 - Rows are bands; images have low frequencies at the bottom and time to the right.
 """
 
@@ -17,16 +17,18 @@ import functools
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.signal import get_window
-from torch.nn.functional import interpolate
 
-from pipeline.features.colour import colourise
-from pipeline.features.scales import band_matrix
+from pipeline.features import frames
+from pipeline.features.colour import packed_table
+from pipeline.features.resize import paint, resample_time
+from pipeline.features.scales import band_weights
 
 Floats = NDArray[np.float32]
 FLOOR_DB = -300.0
+
+# Each window as the sum over k of (-1)^k a_k cos(2 pi k n / length): Harris (1978), Proc. IEEE 66, 51-83.
+WINDOWS = {"boxcar": (1.0,), "hamming": (0.54, 0.46), "hann": (0.5, 0.5), "blackman": (0.42, 0.5, 0.08)}
 
 
 @dataclass(frozen=True)
@@ -53,26 +55,25 @@ def frame_starts(n_samples: int, spec: SpectrogramSpec) -> NDArray[np.int64]:
     return starts[starts + spec.window_length <= n_samples]
 
 
+def make_window(name: str, length: int) -> NDArray[np.float64]:
+    """A periodic window (length,)."""
+    angles = 2 * np.pi * np.arange(length) / length
+    window = np.zeros(length)
+    for k, share in enumerate(WINDOWS[name]):
+        window += (-1) ** k * share * np.cos(k * angles)
+    return window
+
+
+def make_room(spec: SpectrogramSpec) -> frames.Room:
+    """Room for one thread to work in; who computes many blocks makes it once."""
+    return frames.make_room(fft_length=spec.fft_length, n_bands=spec.n_bands)
+
+
 @functools.lru_cache(maxsize=16)
-def _window(name: str, length: int) -> Floats:
-    return get_window(name, length, fftbins=True).astype(np.float32)
-
-
-def power_spectral_density(samples: Floats, spec: SpectrogramSpec) -> Floats:
-    """One-sided power spectral density (n_frames, fft_length // 2 + 1), 1/Hz, of samples (n,) of full scale 1."""
-    window = _window(spec.window, spec.window_length)
-    starts = frame_starts(len(samples), spec)
-    frames = np.lib.stride_tricks.sliding_window_view(samples, spec.window_length)[starts] * window
-    spectrum = torch.view_as_real(torch.fft.rfft(torch.from_numpy(frames), n=spec.fft_length))
-    power = spectrum[..., 0].square().addcmul_(spectrum[..., 1], spectrum[..., 1])  # (frames, bins)
-    power *= 2 / (spec.sample_rate * float(np.square(window, dtype=np.float64).sum()))
-    power[:, [0, -1]] /= 2
-    return power.numpy()
-
-
-def band_decibels(samples: Floats, spec: SpectrogramSpec) -> Floats:
-    """Decibels (n_bands, n_columns), re 1/Hz, lowest band first, of one block (n,)."""
-    bands = band_matrix(
+def _tables(spec: SpectrogramSpec) -> frames.Tables:
+    window = make_window(spec.window, spec.window_length)
+    scale = 2 / (spec.sample_rate * np.square(window).sum())
+    bands = band_weights(
         spec.axis,
         n_bands=spec.n_bands,
         min_hz=spec.min_hz,
@@ -80,21 +81,42 @@ def band_decibels(samples: Floats, spec: SpectrogramSpec) -> Floats:
         sample_rate=spec.sample_rate,
         fft_length=spec.fft_length,
     )
-    density = bands @ power_spectral_density(samples, spec).T  # (bands, frames)
-    decibels = torch.from_numpy(density).clamp_min(10 ** (FLOOR_DB / 10)).log10_().mul_(10)
-    if spec.n_columns in (0, density.shape[1]):
-        return decibels.numpy()
-    shape = (spec.n_bands, spec.n_columns)
-    return interpolate(decibels[None, None], shape, mode="bilinear", antialias=True)[0, 0].numpy()
+    scaled = (window * np.sqrt(scale)).astype(np.float32)
+    return frames.Tables(scaled, frames.twiddles(spec.fft_length), frames.bins_of_rows(spec.fft_length), *bands)
+
+
+def power_spectral_density(samples: Floats, spec: SpectrogramSpec) -> Floats:
+    """One-sided power spectral density (n_frames, fft_length // 2 + 1), 1/Hz, of samples (n,) of full scale 1."""
+    starts, room = frame_starts(len(samples), spec), make_room(spec)
+    density = np.empty((len(starts), spec.fft_length // 2 + 1), np.float32)
+    for first in range(0, len(starts), frames.LANES):
+        some = density[first : first + frames.LANES]
+        frames.block_powers(
+            starts[first : first + len(some)], samples, np.float32(0), np.float32(1), _tables(spec), room
+        )
+        some[:] = room.power[:, : len(some)].T
+    return density
+
+
+def band_decibels(
+    samples: Floats, spec: SpectrogramSpec, *, offset: float = 0.0, gain: float = 1.0, room: frames.Room | None = None
+) -> Floats:
+    """Decibels (n_bands, n_columns), re 1/Hz, lowest band first, of one block (n,).
+
+    From every sample `offset` is taken before it is multiplied with `gain`.
+    """
+    starts = frame_starts(len(samples), spec)
+    decibels = np.empty((len(starts), spec.n_bands), np.float32)
+    frames.block_decibels(
+        decibels, samples, starts, np.float32(offset), np.float32(gain), _tables(spec), room or make_room(spec)
+    )
+    return (decibels if spec.n_columns in (0, len(starts)) else resample_time(decibels, spec.n_columns)).T
 
 
 def draw_image(
     decibels: Floats, *, low_db: float, high_db: float, colormap: str, n_colours: int, height: int, width: int
 ) -> NDArray[np.uint8]:
     """Colour a dB matrix (n_bands, n_columns) and resize it to RGB (height, width, 3), low bands at the bottom."""
-    coloured = colourise(decibels[::-1], low=low_db, high=high_db, colormap=colormap, n_colours=n_colours)
-    if coloured.shape[:2] == (height, width):
-        return coloured
-    channels_last = torch.from_numpy(coloured)[None].permute(0, 3, 1, 2)
-    resized = interpolate(channels_last, (height, width), mode="bilinear", antialias=True)
-    return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+    columns = np.ascontiguousarray(decibels.T)
+    per_db = n_colours / (high_db - low_db)
+    return paint(columns, packed_table(colormap, n_colours), low=low_db, per_db=per_db, height=height, width=width)

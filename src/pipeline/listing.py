@@ -1,0 +1,29 @@
+"""Spectrogram images of all corpora -> the list of what was rendered, by content."""
+
+from collections.abc import Sequence
+
+from pipeline.features.scales import refuse_unequal_bands
+from pipeline.store.arrays import digest_of, open_arrays
+from pipeline.store.paths import SPECTROGRAMS_LIST, spectrograms_h5
+from pipeline.store.tables import SpectrogramFile, write_rows
+
+
+def list_spectrograms(corpora: Sequence[str]) -> list[SpectrogramFile]:
+    """List what has been rendered of some corpora, by content, and write the list.
+
+    Raises
+    ------
+    CorpusError
+        As `refuse_unequal_bands` says, across the corpora.
+    """
+    rows, rates, max_hz = [], {}, 0.0
+    for corpus in corpora:
+        path = spectrograms_h5(corpus)
+        with open_arrays(path) as file:
+            rows.append(SpectrogramFile(corpus=corpus, path=path.as_posix(), sha256=digest_of(file, "images")))
+            for attribute in ("least_source_rate", "most_source_rate"):
+                rates[f"corpus {corpus} ({attribute.replace('_', ' ')})"] = int(file.attrs[attribute])
+            max_hz = max(max_hz, float(file.attrs["max_hz"]))
+    refuse_unequal_bands(rates, max_hz=max_hz)
+    write_rows(SPECTROGRAMS_LIST, SpectrogramFile, rows)
+    return rows
