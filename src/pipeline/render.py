@@ -1,6 +1,6 @@
 """Blocks of one corpus -> spectrogram images in HDF5."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.console import track
 from pipeline.features.scales import refuse_unequal_bands
-from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image, make_room
+from pipeline.features.scratch import Scratch
+from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image
 from pipeline.parallel import in_order
-from pipeline.store.arrays import digest_of, encode_texts, new_arrays, open_arrays
+from pipeline.store.arrays import ArrayWriter, digest_of, encode_texts, new_arrays, open_arrays
 from pipeline.store.paths import blocks_csv, clips_csv, clips_h5, loudness_csv, spectrograms_h5
 from pipeline.store.sound import Samples, read_run, runs_of_blocks
 from pipeline.store.tables import Block, Clip, Gain, read_keyed, read_rows
@@ -50,13 +51,8 @@ def render_corpus(corpus: str, *, spectrogram: SpectrogramSpec, image: ImageSpec
             for clip, run in _runs(clips, blocks)
         )
         results = in_order(_render_run, jobs, n_workers=n_workers)
-        for picture in track(
-            (picture for pictures in results for picture in pictures),
-            label=f"render {corpus}",
-            total=len(blocks),
-            unit="blocks",
-        ):
-            arrays.append("images", picture[None])
+        for _ in track(_append(arrays, results), label=f"render {corpus}", total=len(blocks), unit="blocks"):
+            pass
         arrays.append("block_id", _texts(blocks))
         attributes = {
             **asdict(spectrogram),
@@ -66,6 +62,13 @@ def render_corpus(corpus: str, *, spectrogram: SpectrogramSpec, image: ImageSpec
         }
         arrays.finish({**attributes, "sound_sha256": digest_of(sound, "audio")})
     return len(blocks)
+
+
+def _append(arrays: ArrayWriter, results: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
+    """Write images run by run, and pass on each of them."""
+    for pictures in results:
+        arrays.append("images", pictures)
+        yield from pictures
 
 
 def _texts(blocks: Sequence[Block]) -> NDArray[np.bytes_]:
@@ -83,9 +86,9 @@ def _render_run(
 ) -> NDArray[np.uint8]:
     """Images (n, height, width, 3) of some blocks."""
     pictures = np.empty((len(blocks), image.height, image.width, 3), dtype=np.uint8)
-    room, drawing = make_room(spectrogram), asdict(image)
+    scratch, drawing = Scratch(), asdict(image)
     for picture, samples, gain in zip(pictures, blocks, gains, strict=True):
         factor = 10 ** (gain.gain_db / 20)
-        decibels = band_decibels(samples, spectrogram, offset=gain.offset, gain=factor, room=room)
-        picture[:] = draw_image(decibels, **drawing)
+        decibels = band_decibels(samples, spectrogram, offset=gain.offset, gain=factor, scratch=scratch)
+        picture[:] = draw_image(decibels, **drawing, scratch=scratch)
     return pictures

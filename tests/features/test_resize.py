@@ -8,6 +8,7 @@ from torch.nn.functional import interpolate
 
 from pipeline.features.colour import colour_table, packed_table
 from pipeline.features.resize import paint, resample_time, triangle_taps
+from pipeline.features.scratch import Scratch
 
 TABLE = colour_table("jet", 64)
 SHAPES = [
@@ -29,7 +30,8 @@ def random_colours(n_columns, n_bands):
 @pytest.mark.parametrize(("n_columns", "n_bands", "height", "width"), SHAPES)
 def test_images_are_those_of_torch_and_of_pillow(n_columns, n_bands, height, width):
     values, picture = random_colours(n_columns, n_bands)
-    image = paint(values, packed_table("jet", 64), low=0.0, per_db=1.0, height=height, width=width)
+    image = np.empty((height, width, 3), np.uint8)
+    paint(image, values, packed_table("jet", 64), low=0.0, per_db=1.0, scratch=Scratch())
     channels = torch.from_numpy(picture)[None].permute(0, 3, 1, 2)
     by_torch = interpolate(channels, (height, width), mode="bilinear", antialias=True)[0].permute(1, 2, 0).numpy()
     assert np.abs(image - by_torch.astype(int)).max() <= 1
@@ -44,7 +46,7 @@ def test_time_is_resampled_as_by_torch(n_in, n_out):
     decibels = np.random.default_rng(0).uniform(-140, -10, (n_in, 6)).astype(np.float32)
     rows = torch.from_numpy(decibels.T.copy())[None, None]
     expected = interpolate(rows, (6, n_out), mode="bilinear", antialias=True)[0, 0].numpy().T
-    np.testing.assert_allclose(resample_time(decibels, n_out), expected, atol=5e-3)
+    np.testing.assert_allclose(resample_time(np.empty((n_out, 6), np.float32), decibels), expected, atol=5e-3)
 
 
 def test_a_triangle_by_hand():

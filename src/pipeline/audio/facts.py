@@ -13,7 +13,7 @@ WALL_OCTAVES = 1 / 6  # ...within this, never to rise again, is a low-pass: no s
 EDGE_DB = 10.0  # how far over the floor behind the wall the band still reaches
 LOWEST_WALL_HZ = 1500.0  # below it the slopes of voices and hum are as steep in Hz
 _SMOOTH_BINS = 5
-_SEGMENTS_AT_ONCE = 512
+_SEGMENTS_AT_ONCE = 16  # 256 KiB as float64: they stay in the cache
 
 
 def bandwidth_hz(samples: np.ndarray, *, sample_rate: int) -> float:
@@ -56,17 +56,25 @@ def bandwidth_hz(samples: np.ndarray, *, sample_rate: int) -> float:
 
 def _floor_behind_wall(level: np.ndarray, *, bin_hz: float) -> float | None:
     """Find the deepest fall that lasts; give the highest level behind it (dB), or None where nothing falls so."""
-    highest_after = np.maximum.accumulate(level[::-1])[::-1]
-    deepest, floor = WALL_DB, None
     at_least = max(1, round(500 / bin_hz))
-    for k in range(max(at_least, round(LOWEST_WALL_HZ / bin_hz)), len(level)):
-        step = max(at_least, round(k * (2**WALL_OCTAVES - 1)))
-        if k + step >= len(level):
-            break
-        fall = float(np.median(level[k - min(step, k) : k])) - float(highest_after[k + step])
-        if fall >= deepest:
-            deepest, floor = fall, float(highest_after[k + step])
-    return floor
+    bins = np.arange(max(at_least, round(LOWEST_WALL_HZ / bin_hz)), len(level))
+    steps = np.maximum(at_least, np.round(bins * (2**WALL_OCTAVES - 1)).astype(np.int64))
+    bins, steps = bins[bins + steps < len(level)], steps[bins + steps < len(level)]
+    if not len(bins):
+        return None
+    behind = np.maximum.accumulate(level[::-1])[::-1][bins + steps]
+    falls = _medians_before(level, bins, np.minimum(steps, bins)) - behind
+    deepest = len(falls) - 1 - int(falls[::-1].argmax())  # of equals the last
+    return float(behind[deepest]) if falls[deepest] >= WALL_DB else None
+
+
+def _medians_before(level: np.ndarray, bins: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Median of the `counts` levels before each bin: all of them sorted at once, each row filled up with infinity."""
+    back = np.arange(1, counts.max() + 1)
+    windows = np.where(back <= counts[:, None], level[np.maximum(bins[:, None] - back, 0)], np.inf)  # (bins, levels)
+    windows.sort(axis=1)
+    rows = np.arange(len(bins))
+    return np.asarray((windows[rows, (counts - 1) // 2] + windows[rows, counts // 2]) / 2)
 
 
 def _welch(samples: np.ndarray) -> np.ndarray:

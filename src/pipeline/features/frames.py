@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
+from pipeline.features.scratch import Scratch
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -49,15 +50,15 @@ class Room(NamedTuple):
     parts: NDArray[np.int32]  # (n_bands, LANES)
 
 
-def make_room(*, fft_length: int, n_bands: int) -> Room:
-    """Room for one thread."""
+def room_in(scratch: Scratch, *, window_length: int, fft_length: int, n_bands: int) -> Room:
+    """The room that scratch memory has; each length of the window has frames of its own, whose other rows are zeros."""
     return Room(
-        frames=np.zeros((fft_length, LANES), np.float32),
-        spectrum=np.zeros((fft_length // 4, 2 * LANES), np.float32),
-        power=np.zeros((fft_length // 2 + 1, LANES), np.float32),
-        sums=np.zeros((n_bands, LANES), np.float32),
-        levels=np.zeros((n_bands, LANES), np.float32),
-        parts=np.zeros((n_bands, LANES), np.int32),
+        frames=scratch.take(f"frames {window_length}", (fft_length, LANES)),
+        spectrum=scratch.take("spectrum", (fft_length // 4, 2 * LANES)),
+        power=scratch.take("power", (fft_length // 2 + 1, LANES)),
+        sums=scratch.take("sums", (n_bands, LANES)),
+        levels=scratch.take("levels", (n_bands, LANES)),
+        parts=scratch.take("parts", (n_bands, LANES), np.int32),
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.compiled import compiled
+from pipeline.features.scratch import Scratch
 
 Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
@@ -51,10 +52,9 @@ def whole_weights(n_in: int, n_out: int) -> tuple[Integers, int]:
     return (0.5 + weights * (1 << bits)).astype(np.int64), bits
 
 
-def resample_time(decibels: Floats, n_columns: int) -> Floats:
-    """Bring decibels (n_frames, n_bands) to (n_columns, n_bands)."""
-    taps = triangle_taps(len(decibels), n_columns)
-    columns = np.empty((n_columns, decibels.shape[1]), np.float32)
+def resample_time(columns: Floats, decibels: Floats) -> Floats:
+    """Resample decibels (n_frames, n_bands) to as many `columns` (n_columns, n_bands) as there are."""
+    taps = triangle_taps(len(decibels), len(columns))
     _resample(columns, decibels, taps.firsts, taps.counts, taps.weights.astype(np.float32))
     return columns
 
@@ -71,23 +71,21 @@ def _resample(columns: Floats, decibels: Floats, firsts: Integers, counts: Integ
                 columns[column, band] += weight * decibels[frame, band]
 
 
-def paint(columns: Floats, colours: Colours, *, low: float, per_db: float, height: int, width: int) -> Bytes:
+def paint(image: Bytes, columns: Floats, colours: Colours, *, low: float, per_db: float, scratch: Scratch) -> None:
     """Colour decibels (n_columns, n_bands) and resize them to RGB (height, width, 3), low bands at the bottom.
 
     The colour of a value is that of number floor((value - low) * per_db) of `colours` (n,), those of
     `colour.packed_table`; below `low` it is the first, and above the range the last.
     """
-    n_columns, n_bands = columns.shape
+    (n_columns, n_bands), (height, width, _) = columns.shape, image.shape
     across, down = triangle_taps(n_columns, width), triangle_taps(n_bands, height)
-    coloured = np.empty((n_columns, n_bands), np.int32)
-    narrow = np.empty((n_bands, 3 * width), np.uint8)
-    image = np.empty((height, width, 3), np.uint8)
-    sums = np.empty((3, max(n_bands, width)), np.int32)
+    coloured = scratch.take("coloured", (n_columns, n_bands), np.int32)
+    narrow = scratch.take("narrow", (n_bands, 3 * width), np.uint8)
+    sums = scratch.take("channels", (3, max(n_bands, width)), np.int32)
+    rows = image.reshape(height, 3 * width)
     _colour(coloured, columns, np.float32(low), np.float32(per_db), colours)
     _shrink_rows(narrow, coloured, across.firsts, across.counts, *whole_weights(n_columns, width), sums)
-    rows = image.reshape(height, 3 * width)
-    _shrink_columns(rows, narrow, down.firsts, down.counts, *whole_weights(n_bands, height), sums.ravel())
-    return image
+    _shrink_columns(rows, narrow, down.firsts, down.counts, *whole_weights(n_bands, height), sums.reshape(-1))
 
 
 @compiled

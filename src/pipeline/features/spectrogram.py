@@ -23,6 +23,7 @@ from pipeline.features import frames
 from pipeline.features.colour import packed_table
 from pipeline.features.resize import paint, resample_time
 from pipeline.features.scales import band_weights
+from pipeline.features.scratch import Scratch
 
 Floats = NDArray[np.float32]
 FLOOR_DB = -300.0
@@ -64,9 +65,8 @@ def make_window(name: str, length: int) -> NDArray[np.float64]:
     return window
 
 
-def make_room(spec: SpectrogramSpec) -> frames.Room:
-    """Room for one thread to work in; who computes many blocks makes it once."""
-    return frames.make_room(fft_length=spec.fft_length, n_bands=spec.n_bands)
+def _room(spec: SpectrogramSpec, scratch: Scratch) -> frames.Room:
+    return frames.room_in(scratch, window_length=spec.window_length, fft_length=spec.fft_length, n_bands=spec.n_bands)
 
 
 @functools.lru_cache(maxsize=16)
@@ -87,36 +87,47 @@ def _tables(spec: SpectrogramSpec) -> frames.Tables:
 
 def power_spectral_density(samples: Floats, spec: SpectrogramSpec) -> Floats:
     """One-sided power spectral density (n_frames, fft_length // 2 + 1), 1/Hz, of samples (n,) of full scale 1."""
-    starts, room = frame_starts(len(samples), spec), make_room(spec)
+    starts, room, nothing, one = frame_starts(len(samples), spec), _room(spec, Scratch()), np.float32(0), np.float32(1)
     density = np.empty((len(starts), spec.fft_length // 2 + 1), np.float32)
     for first in range(0, len(starts), frames.LANES):
-        some = density[first : first + frames.LANES]
-        frames.block_powers(
-            starts[first : first + len(some)], samples, np.float32(0), np.float32(1), _tables(spec), room
-        )
-        some[:] = room.power[:, : len(some)].T
+        some = starts[first : first + frames.LANES]
+        frames.block_powers(some, samples, nothing, one, _tables(spec), room)
+        density[first : first + len(some)] = room.power[:, : len(some)].T
     return density
 
 
 def band_decibels(
-    samples: Floats, spec: SpectrogramSpec, *, offset: float = 0.0, gain: float = 1.0, room: frames.Room | None = None
+    samples: Floats, spec: SpectrogramSpec, *, offset: float = 0.0, gain: float = 1.0, scratch: Scratch | None = None
 ) -> Floats:
     """Decibels (n_bands, n_columns), re 1/Hz, lowest band first, of one block (n,).
 
-    From every sample `offset` is taken before it is multiplied with `gain`.
+    From every sample `offset` is taken before it is multiplied with `gain`. With `scratch`, the result lies in it and
+    holds until that is used again.
     """
+    scratch = scratch or Scratch()
     starts = frame_starts(len(samples), spec)
-    decibels = np.empty((len(starts), spec.n_bands), np.float32)
-    frames.block_decibels(
-        decibels, samples, starts, np.float32(offset), np.float32(gain), _tables(spec), room or make_room(spec)
-    )
-    return (decibels if spec.n_columns in (0, len(starts)) else resample_time(decibels, spec.n_columns)).T
+    decibels = scratch.take("decibels", (len(starts), spec.n_bands))
+    level = np.float32(offset), np.float32(gain)
+    frames.block_decibels(decibels, samples, starts, *level, _tables(spec), _room(spec, scratch))
+    if spec.n_columns in (0, len(starts)):
+        return decibels.T
+    return resample_time(scratch.take("columns", (spec.n_columns, spec.n_bands)), decibels).T
 
 
 def draw_image(
-    decibels: Floats, *, low_db: float, high_db: float, colormap: str, n_colours: int, height: int, width: int
+    decibels: Floats,
+    *,
+    low_db: float,
+    high_db: float,
+    colormap: str,
+    n_colours: int,
+    height: int,
+    width: int,
+    scratch: Scratch | None = None,
 ) -> NDArray[np.uint8]:
     """Colour a dB matrix (n_bands, n_columns) and resize it to RGB (height, width, 3), low bands at the bottom."""
-    columns = np.ascontiguousarray(decibels.T)
+    image = np.empty((height, width, 3), np.uint8)
     per_db = n_colours / (high_db - low_db)
-    return paint(columns, packed_table(colormap, n_colours), low=low_db, per_db=per_db, height=height, width=width)
+    columns = np.ascontiguousarray(decibels.T)
+    paint(image, columns, packed_table(colormap, n_colours), low=low_db, per_db=per_db, scratch=scratch or Scratch())
+    return image
