@@ -24,6 +24,7 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 
 LANES = 64  # frames side by side: four registers of sixteen floats; the arrays of FFT 2048 then fit a cache of 1 MiB
+STRIP = 16  # bands: one cache line of floats
 LEAST_POWER = np.float32(1e-30)  # FLOOR_DB
 SQRT_HALF_BITS = np.int32(0x3F3504F3)  # of the float32 sqrt(1/2)
 
@@ -107,9 +108,22 @@ def block_decibels(
         block_powers(some, samples, offset, gain, tables, room)
         sum_bands(room.sums, room.power, tables.first_bins, tables.ends, tables.weights)
         to_decibels(room.levels.reshape(-1), room.sums.reshape(-1), room.parts.reshape(-1))
-        for frame in range(len(some)):
-            for band in range(len(tables.ends)):
-                decibels[first + frame, band] = room.levels[band, frame]
+        _turn(decibels[first : first + len(some)], room.levels)
+
+
+@compiled
+def _turn(decibels: Floats, levels: Floats) -> None:
+    """Write levels (n_bands, LANES) as decibels (n_frames, n_bands), in strips that stay in the first cache."""
+    n_frames, n_bands = decibels.shape
+    for first in range(0, n_bands, STRIP):
+        if first + STRIP > n_bands:
+            for frame in range(n_frames):
+                for band in range(first, n_bands):
+                    decibels[frame, band] = levels[band, frame]
+            continue
+        for frame in range(n_frames):
+            for i in range(STRIP):
+                decibels[frame, first + i] = levels[first + i, frame]
 
 
 @compiled
@@ -192,28 +206,29 @@ def _transform(spectrum: Floats, length: int, table: Floats) -> None:
     size = length
     while size >= 4:
         quarter, step = size // 4, len(table) // size
-        for k in range(quarter):
+        for place in range(length // 4):
+            k = place % quarter
             cos1, sin1 = table[k * step, 0], table[k * step, 1]
             cos2, sin2 = table[2 * k * step, 0], table[2 * k * step, 1]
             cos3, sin3 = table[3 * k * step, 0], table[3 * k * step, 1]
-            for a in range(k, length, size):
-                b, c, d = a + quarter, a + 2 * quarter, a + 3 * quarter
-                for re in range(LANES):
-                    im = LANES + re
-                    even_re, even_im = spectrum[a, re] + spectrum[c, re], spectrum[a, im] + spectrum[c, im]
-                    fall_re, fall_im = spectrum[a, re] - spectrum[c, re], spectrum[a, im] - spectrum[c, im]
-                    odd_re, odd_im = spectrum[b, re] + spectrum[d, re], spectrum[b, im] + spectrum[d, im]
-                    turn_re, turn_im = spectrum[b, im] - spectrum[d, im], spectrum[d, re] - spectrum[b, re]
-                    one_re, one_im = fall_re + turn_re, fall_im + turn_im
-                    two_re, two_im = even_re - odd_re, even_im - odd_im
-                    three_re, three_im = fall_re - turn_re, fall_im - turn_im
-                    spectrum[a, re], spectrum[a, im] = even_re + odd_re, even_im + odd_im
-                    spectrum[b, re], spectrum[b, im] = one_re * cos1 - one_im * sin1, one_re * sin1 + one_im * cos1
-                    spectrum[c, re], spectrum[c, im] = two_re * cos2 - two_im * sin2, two_re * sin2 + two_im * cos2
-                    spectrum[d, re], spectrum[d, im] = (
-                        three_re * cos3 - three_im * sin3,
-                        three_re * sin3 + three_im * cos3,
-                    )
+            a = place // quarter * size + k
+            b, c, d = a + quarter, a + 2 * quarter, a + 3 * quarter
+            for re in range(LANES):
+                im = LANES + re
+                even_re, even_im = spectrum[a, re] + spectrum[c, re], spectrum[a, im] + spectrum[c, im]
+                fall_re, fall_im = spectrum[a, re] - spectrum[c, re], spectrum[a, im] - spectrum[c, im]
+                odd_re, odd_im = spectrum[b, re] + spectrum[d, re], spectrum[b, im] + spectrum[d, im]
+                turn_re, turn_im = spectrum[b, im] - spectrum[d, im], spectrum[d, re] - spectrum[b, re]
+                one_re, one_im = fall_re + turn_re, fall_im + turn_im
+                two_re, two_im = even_re - odd_re, even_im - odd_im
+                three_re, three_im = fall_re - turn_re, fall_im - turn_im
+                spectrum[a, re], spectrum[a, im] = even_re + odd_re, even_im + odd_im
+                spectrum[b, re], spectrum[b, im] = one_re * cos1 - one_im * sin1, one_re * sin1 + one_im * cos1
+                spectrum[c, re], spectrum[c, im] = two_re * cos2 - two_im * sin2, two_re * sin2 + two_im * cos2
+                spectrum[d, re], spectrum[d, im] = (
+                    three_re * cos3 - three_im * sin3,
+                    three_re * sin3 + three_im * cos3,
+                )
         size = quarter
     if size == 2:
         for row in range(0, length, 2):
@@ -232,12 +247,16 @@ def sum_bands(sums: Floats, power: Floats, first_bins: Integers, ends: Integers,
     begin = 0
     for band in range(len(first_bins)):
         bin_ = first_bins[band] - begin
-        for lane in range(LANES):
-            sums[band, lane] = 0
-        for place in range(begin, ends[band]):
-            weight = weights[place]
+        for lane in range(LANES):  # a band has two bins at least
+            sums[band, lane] = weights[begin] * power[bin_ + begin, lane]
+        for place in range(begin + 1, ends[band] - 1, 2):
             for lane in range(LANES):
-                sums[band, lane] += weight * power[bin_ + place, lane]
+                pair = weights[place] * power[bin_ + place, lane]
+                sums[band, lane] += pair + weights[place + 1] * power[bin_ + place + 1, lane]
+        if (ends[band] - begin) % 2 == 0:
+            place = ends[band] - 1
+            for lane in range(LANES):
+                sums[band, lane] += weights[place] * power[bin_ + place, lane]
         begin = ends[band]
 
 
