@@ -1,5 +1,6 @@
 """Recordings of one corpus -> clips.h5, clips.csv and rejected.csv: every recording is used or rejected by name."""
 
+import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -45,7 +46,8 @@ def collect_clips(
     """
     clips: list[Clip] = []
     rejected = [Rejected(path=path, label="", reason="not named in clips.csv") for path in unlisted]
-    jobs = ((folder, recording, sample_rate, max_seconds) for recording in recordings)
+    held = clips_h5(corpus).parent  # what is too long for memory lies where it is to go
+    jobs = ((folder, recording, sample_rate, max_seconds, held) for recording in recordings)
     results = in_order(_read, jobs, n_workers=n_workers)
     with new_arrays(clips_h5(corpus)) as arrays:
         arrays.create("audio", row_shape=(), dtype="<f4", rows_in_chunk=SOUND_CHUNK)
@@ -55,7 +57,8 @@ def collect_clips(
                 rejected.append(Rejected(path=recording.path, label=recording.label, reason=result))
                 continue
             sound, facts = result
-            offset = arrays.append("audio", sound.samples)
+            with contextlib.closing(sound.pieces):
+                offset = min(arrays.append("audio", piece) for piece in sound.pieces)
             clips.append(_clip(corpus, recording, sound, facts, offset, sample_rate))
         _refuse(corpus, folder, clips, rejected)
         arrays.finish({"sample_rate": sample_rate})
@@ -64,7 +67,9 @@ def collect_clips(
     return clips, rejected
 
 
-def _read(folder: Path, recording: Recording, sample_rate: int, max_seconds: float) -> tuple[Sound, Facts] | str:
+def _read(
+    folder: Path, recording: Recording, sample_rate: int, max_seconds: float, held: Path
+) -> tuple[Sound, Facts] | str:
     """Read one recording; what is wrong with it comes back as a text, so that the rest goes on."""
     try:
         sound = read_sound(
@@ -73,12 +78,13 @@ def _read(folder: Path, recording: Recording, sample_rate: int, max_seconds: flo
             start_seconds=recording.start_seconds,
             end_seconds=recording.end_seconds,
             max_seconds=max_seconds,
+            folder=held,
         )
     except AudioError as error:
         return str(error)
     facts = (
-        round(bandwidth_hz(sound.samples, sample_rate=sample_rate), 1),
-        round(floor_db(sound.samples, sample_rate=sample_rate), 3),
+        round(bandwidth_hz(sound.pieces, sample_rate=sample_rate), 1),
+        round(floor_db(sound.pieces, sample_rate=sample_rate), 3),
     )
     return sound, facts
 
@@ -90,8 +96,8 @@ def _clip(corpus: str, recording: Recording, sound: Sound, facts: Facts, offset:
         label=recording.label,
         corpus=corpus,
         offset=offset,
-        n_samples=len(sound.samples),
-        seconds=round(len(sound.samples) / sample_rate, 6),
+        n_samples=len(sound.pieces),
+        seconds=round(len(sound.pieces) / sample_rate, 6),
         start_seconds=recording.start_seconds or 0.0,
         pcm_sha256=sound.pcm_sha256,
         source_rate=sound.source_rate,

@@ -4,10 +4,18 @@ import numpy as np
 import pytest
 import soxr
 
-from pipeline.audio.facts import bandwidth_hz, floor_db
+from pipeline.audio import facts
 from pipeline.errors import AudioError
 
 RATE = 44_100
+
+
+def bandwidth_hz(samples: np.ndarray, *, sample_rate: int) -> float:
+    return facts.bandwidth_hz([samples], sample_rate=sample_rate)
+
+
+def floor_db(samples: np.ndarray, *, sample_rate: int) -> float:
+    return facts.floor_db([samples], sample_rate=sample_rate)
 
 
 def white(seconds: float, *, rate: int = RATE, seed: int = 0) -> np.ndarray:
@@ -99,3 +107,12 @@ def test_floor_of_silence_is_the_lowest(length: int) -> None:
 def test_what_is_no_mono_sound_is_refused(function: object, bad: np.ndarray) -> None:
     with pytest.raises(AudioError, match=r"mono|NaN"):
         function(bad, sample_rate=RATE)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("n", [1000, 2048, 50_000])
+def test_pieces_of_any_length_are_one_sound(n: int) -> None:
+    sound = coloured(2, slope_db=4, stop_hz=9000)[:n]
+    cuts = np.sort(np.random.default_rng(0).integers(0, n, 7))
+    pieces = np.split(sound, cuts)
+    for fact in (facts.bandwidth_hz, facts.floor_db):
+        assert fact(pieces, sample_rate=RATE) == pytest.approx(fact([sound], sample_rate=RATE), rel=1e-9)

@@ -1,5 +1,7 @@
 """What a recording tells about how it was made: its band and its floor, by which corpora give their classes away."""
 
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
 from pipeline.errors import AudioError
@@ -16,7 +18,7 @@ _SMOOTH_BINS = 5
 _SEGMENTS_AT_ONCE = 16  # 256 KiB as float64: they stay in the cache
 
 
-def bandwidth_hz(samples: np.ndarray, *, sample_rate: int) -> float:
+def bandwidth_hz(pieces: Iterable[np.ndarray], *, sample_rate: int) -> float:
     """Give the highest frequency that the recording really holds, Hz.
 
     From the long-term power spectral density (Welch: FFT 2048, Hann, half overlapping, mean removed), in dB, smoothed
@@ -27,8 +29,8 @@ def bandwidth_hz(samples: np.ndarray, *, sample_rate: int) -> float:
 
     Parameters
     ----------
-    samples
-        Mono, float (n_samples,).
+    pieces
+        Mono, float arrays (n,) one after the other, which are gone through twice.
     sample_rate
         Hz.
 
@@ -40,10 +42,9 @@ def bandwidth_hz(samples: np.ndarray, *, sample_rate: int) -> float:
     Raises
     ------
     AudioError
-        If `samples` has more than one axis or holds NaN or infinity.
+        If one of them has more than one axis or holds NaN or infinity.
     """
-    _check(samples)
-    density = _welch(samples) if len(samples) else np.zeros(1)
+    density = _welch(pieces)
     if density.max() <= 1e-24:  # what rounding leaves of a constant
         return 0.0
     kernel = np.ones(_SMOOTH_BINS) / _SMOOTH_BINS
@@ -77,30 +78,47 @@ def _medians_before(level: np.ndarray, bins: np.ndarray, counts: np.ndarray) -> 
     return np.asarray((windows[rows, (counts - 1) // 2] + windows[rows, counts // 2]) / 2)
 
 
-def _welch(samples: np.ndarray) -> np.ndarray:
+def _welch(pieces: Iterable[np.ndarray]) -> np.ndarray:
     """Give the mean power spectrum, float64 (1025,), up to a constant; a few segments at a time, for hours of sound."""
-    centred = samples.astype(np.float64) - samples.mean(dtype=np.float64) if len(samples) < FFT_LENGTH else samples
-    if len(centred) < FFT_LENGTH:
-        centred = np.pad(centred, (0, FFT_LENGTH - len(centred)))
-    mean = centred.mean(dtype=np.float64)
+    n_samples, total = 0, 0.0
+    for piece in pieces:
+        _check(piece)
+        n_samples += len(piece)
+        total += float(piece.sum(dtype=np.float64))
+    mean = total / max(n_samples, 1)
     window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT_LENGTH) / FFT_LENGTH)
-    segments = np.lib.stride_tricks.sliding_window_view(centred, FFT_LENGTH)[:: FFT_LENGTH // 2]  # (segments, 2048)
-    total = np.zeros(FFT_LENGTH // 2 + 1)
-    for first in range(0, len(segments), _SEGMENTS_AT_ONCE):
-        some = (segments[first : first + _SEGMENTS_AT_ONCE] - mean) * window
-        total += (np.abs(np.fft.rfft(some, axis=1)) ** 2).sum(axis=0)  # (segments, bins) -> (bins,)
-    return np.asarray(total / (len(segments) * (window**2).sum()))
+    power, n_segments = np.zeros(FFT_LENGTH // 2 + 1), 0
+    for some in _segments(pieces, mean=mean):  # (segments, 2048)
+        power += (np.abs(np.fft.rfft(some * window, axis=1)) ** 2).sum(axis=0)  # (segments, bins) -> (bins,)
+        n_segments += len(some)
+    return np.asarray(power / (n_segments * (window**2).sum()))
 
 
-def floor_db(samples: np.ndarray, *, sample_rate: int) -> float:
+def _segments(pieces: Iterable[np.ndarray], *, mean: float) -> Iterator[np.ndarray]:
+    """Give segments (n, 2048), half overlapping, less the mean; sound shorter than one is filled up with zeros."""
+    rest, is_short = np.zeros(0, np.float32), True
+    for piece in pieces:
+        joined = np.concatenate([rest, piece])
+        n_segments = max(0, (len(joined) - FFT_LENGTH) // (FFT_LENGTH // 2) + 1)
+        if n_segments:
+            is_short = False
+            segments = np.lib.stride_tricks.sliding_window_view(joined, FFT_LENGTH)[:: FFT_LENGTH // 2]
+            for first in range(0, n_segments, _SEGMENTS_AT_ONCE):
+                yield segments[first : first + _SEGMENTS_AT_ONCE] - mean
+        rest = joined[n_segments * (FFT_LENGTH // 2) :]
+    if is_short:
+        yield np.pad(rest.astype(np.float64) - mean, (0, FFT_LENGTH - len(rest)))[None]
+
+
+def floor_db(pieces: Iterable[np.ndarray], *, sample_rate: int) -> float:
     """Give the level of the recording's quiet: the 10th percentile of the RMS of 50 ms frames, dB re full scale.
 
     Frames do not overlap, and what is left at the end is dropped, unless it is all there is.
 
     Parameters
     ----------
-    samples
-        Mono, float (n_samples,).
+    pieces
+        Mono, float arrays (n,) one after the other, gone through once.
     sample_rate
         Hz.
 
@@ -112,14 +130,19 @@ def floor_db(samples: np.ndarray, *, sample_rate: int) -> float:
     Raises
     ------
     AudioError
-        If `samples` has more than one axis or holds NaN or infinity.
+        If one of them has more than one axis or holds NaN or infinity.
     """
-    _check(samples)
-    if len(samples) == 0:
-        return LOWEST_DB
-    length = min(len(samples), round(FRAME_SECONDS * sample_rate))
-    frames = samples[: len(samples) // length * length].reshape(-1, length)  # (frames, samples)
-    power = np.einsum("ij,ij->i", frames, frames, dtype=np.float64) / length
+    length = round(FRAME_SECONDS * sample_rate)
+    powers, rest = [], np.zeros(0, np.float32)
+    for piece in pieces:
+        _check(piece)
+        joined = np.concatenate([rest, piece])
+        frames = joined[: len(joined) // length * length].reshape(-1, length)  # (frames, samples)
+        powers.append(np.einsum("ij,ij->i", frames, frames, dtype=np.float64) / length)
+        rest = joined[frames.size :]
+    power = np.concatenate([np.zeros(0), *powers])
+    if not len(power):
+        power = np.array([np.square(rest, dtype=np.float64).mean() if len(rest) else 0.0])
     levels = 10 * np.log10(np.maximum(power, 10 ** (LOWEST_DB / 10)))
     return float(np.percentile(levels, 10))
 

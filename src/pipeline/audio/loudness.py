@@ -84,14 +84,14 @@ def _energy_before(pieces: Iterable[Samples], points: NDArray[np.int64], *, samp
     """K-weighted energy, the sum of squares, from the start of a clip to each of some points (m,), in any order."""
     from pipeline.audio.weighting import add_weighted_energy, k_weighting  # compiled: only measuring waits for it
 
-    ascending, places = np.unique(points, return_inverse=True)
+    ascending = np.unique(points)
     energies, state, sections = np.zeros(len(ascending)), np.zeros(5), k_weighting(sample_rate)
     done = n_passed = 0
     for piece in pieces:
         n_passed = add_weighted_energy(energies, ascending, piece, done, state, sections)
         done += len(piece)
     energies[n_passed:] = state[-1]  # resampling may end a sample early
-    return energies[places]
+    return energies[np.searchsorted(ascending, points)]
 
 
 def integrated_lufs(powers: Floats) -> float:

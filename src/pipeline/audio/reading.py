@@ -21,6 +21,7 @@ import soxr
 
 from pipeline.audio.chunks import Header, check_aiff, check_wave
 from pipeline.audio.sniffing import HEAD_BYTES, sniff_container
+from pipeline.audio.spool import Spool
 from pipeline.audio.streams import FlacInfo, check_mpeg, check_ogg, id3_length, read_flac_info
 from pipeline.errors import AudioError
 
@@ -44,8 +45,8 @@ class Sound:
 
     Attributes
     ----------
-    samples
-        float32 (n_samples,), mono, at the rate asked for; full scale is -1..1.
+    pieces
+        The samples, float32, mono, at the rate asked for, in arrays (n,) one after the other; full scale is -1..1.
     source_rate
         Hz, as in the file.
     channels
@@ -57,11 +58,16 @@ class Sound:
         What was tolerated in the file.
     """
 
-    samples: np.ndarray
+    pieces: Spool
     source_rate: int
     channels: int
     pcm_sha256: str
     notes: tuple[str, ...]
+
+    @property
+    def samples(self) -> np.ndarray:
+        """All samples at once, float32 (n_samples,): for short recordings."""
+        return np.concatenate(list(self.pieces))
 
 
 class _Stream(soundfile.SoundFile):  # type: ignore[misc]
@@ -78,12 +84,14 @@ def read_sound(
     start_seconds: float | None = None,
     end_seconds: float | None = None,
     max_seconds: float = 12 * 3600,
+    folder: Path | None = None,
 ) -> Sound:
     """Read a recording, or the event between two times of it.
 
     Channels are averaged (in float64, rounded to float32 once). An event is cut at the source rate, sample =
     round(seconds * rate), and then resampled: n samples become round(n * sample_rate / rate), halves upwards. The whole
-    file is decoded and checked even where an event is cut from it. Only the result and one block are held in memory.
+    file is decoded and checked even where an event is cut from it. Memory holds a block, and of the result as much as
+    `spool.MOST_BYTES`.
 
     Parameters
     ----------
@@ -96,17 +104,22 @@ def read_sound(
         Of the event, in the file's time; None is the file's own start or end.
     max_seconds
         Longest recording accepted.
+    folder
+        Where what is too long for memory lies meanwhile; by default where the system keeps such files.
 
     Raises
     ------
     AudioError
         If the recording cannot be used; the message names the file and the reason.
+    StoreError
+        If `folder` has no room for it.
     """
-    name = shown_name(path)
+    name, pieces = shown_name(path), Spool(folder)
     try:
         _check_file(path)
         with path.open("rb") as file:
-            return _read(file, sample_rate=sample_rate, span=(start_seconds, end_seconds), max_seconds=max_seconds)
+            span = (start_seconds, end_seconds)
+            return _read(file, pieces, sample_rate=sample_rate, span=span, max_seconds=max_seconds)
     except AudioError as error:
         raise AudioError(f"{name}: {error}") from None
     except soundfile.SoundFileError as error:
@@ -146,7 +159,9 @@ def _check_file(path: Path) -> None:
         raise AudioError(f"{_KINDS.get(stat.S_IFMT(mode), 'a special file')}, not a regular file: give a sound file")
 
 
-def _read(file: BinaryIO, *, sample_rate: int, span: tuple[float | None, float | None], max_seconds: float) -> Sound:
+def _read(
+    file: BinaryIO, pieces: Spool, *, sample_rate: int, span: tuple[float | None, float | None], max_seconds: float
+) -> Sound:
     header, flac = _check_container(file, size=os.fstat(file.fileno()).st_size)
     os.lseek(file.fileno(), 0, os.SEEK_SET)  # libsndfile takes the descriptor's own position for the beginning
     with _Stream(file.fileno(), closefd=False) as stream:
@@ -156,8 +171,8 @@ def _read(file: BinaryIO, *, sample_rate: int, span: tuple[float | None, float |
         blocks = _decode(stream, header=header, flac=flac, max_seconds=max_seconds)
         digest = hashlib.sha256(struct.pack("<I", rate))
         cut = _cut(blocks, start=start, stop=stop, rate=rate)
-        samples = _collect(cut, digest=digest, rate=rate, sample_rate=sample_rate)
-    return Sound(samples, rate, channels, digest.hexdigest(), header.notes)
+        _collect(cut, pieces, digest=digest, rate=rate, sample_rate=sample_rate)
+    return Sound(pieces, rate, channels, digest.hexdigest(), header.notes)
 
 
 def _check_container(file: BinaryIO, *, size: int) -> tuple[Header, FlacInfo | None]:
@@ -264,19 +279,19 @@ def _cut(blocks: Iterator[np.ndarray], *, start: int, stop: int | None, rate: in
         )
 
 
-def _collect(blocks: Iterator[np.ndarray], *, digest: "hashlib._Hash", rate: int, sample_rate: int) -> np.ndarray:
-    """Digest and resample block by block; float32 (n_samples,)."""
+def _collect(
+    blocks: Iterator[np.ndarray], pieces: Spool, *, digest: "hashlib._Hash", rate: int, sample_rate: int
+) -> None:
+    """Digest and resample block by block into `pieces`."""
     resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, "float32", RESAMPLE_QUALITY)
-    held, n_source = bytearray(), 0  # grows in place: neither the header's word nor a second copy is needed
+    n_source = 0
     for block in blocks:
         digest.update(block.astype("<f4", copy=False).data)
         n_source += len(block)
-        held += (block if resampler is None else resampler.resample_chunk(block)).data
+        pieces.append(block if resampler is None else resampler.resample_chunk(block))
     if resampler is not None:
-        held += resampler.resample_chunk(np.empty(0, dtype=np.float32), last=True).data
+        pieces.append(resampler.resample_chunk(np.empty(0, dtype=np.float32), last=True))
     n_samples = (2 * n_source * sample_rate + rate) // (2 * rate)
     if n_samples == 0:
         raise AudioError(f"{n_source} samples at {rate} Hz are less than one at {sample_rate} Hz: leave it out")
-    missing = 4 * n_samples - len(held)
-    held += bytes(max(0, missing))
-    return np.frombuffer(held, dtype=np.float32, count=n_samples)
+    pieces.resize(n_samples)
