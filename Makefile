@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro show restore test lint lock clean
+.PHONY: help setup repro show restore bench test lint lock clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,10 @@ show: $(READY) ## The experiments side by side: what was changed, and the two sc
 restore: $(READY) ## Go back to the committed parameters and results, whatever was run since
 	@git checkout -- params.yaml dvc.lock metrics
 	@$(RUN) dvc checkout --quiet
+
+bench: $(READY) ## Measure speed against the recipe that people write; RECORDINGS=folder adds real sound
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
+	@$(RUN) python benchmarks/rendering.py $(if $(RECORDINGS),--recordings $(RECORDINGS))
 
 test: $(READY) ## Run the whole test suite
 	@$(RUN) python -m pytest -n 2 --dist loadfile

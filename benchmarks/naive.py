@@ -27,7 +27,7 @@ def blocks_of(samples: np.ndarray) -> list[np.ndarray]:
 def decibels(block: np.ndarray, fft_length: int) -> np.ndarray:
     """Mel spectrogram of a block at -23 LUFS, dB."""
     loudness = pyloudnorm.Meter(RATE).integrated_loudness(block)
-    level = pyloudnorm.normalize.loudness(block, loudness, -23.0)
+    level = pyloudnorm.normalize.loudness(block, loudness, -23.0) if np.isfinite(loudness) else block
     mel = librosa.feature.melspectrogram(
         y=level,
         sr=RATE,

@@ -20,8 +20,8 @@ import naive
 import numpy as np
 import soundfile
 import typer
-from processes import measure_processes
 from PIL import Image
+from processes import measure_processes
 
 from pipeline.audio.loudness import choose_gain, gate_powers, measure
 from pipeline.features.colour import colour_table
