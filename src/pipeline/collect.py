@@ -5,13 +5,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from pipeline.audio.facts import bandwidth_hz, floor_db
 from pipeline.audio.reading import Sound, read_sound
 from pipeline.console import track
 from pipeline.corpora import Recording
 from pipeline.errors import AudioError, CorpusError
 from pipeline.parallel import in_order
-from pipeline.store.arrays import SOUND_CHUNK, new_arrays
+from pipeline.store.arrays import SOUND_CHUNK, ArrayWriter, new_arrays
 from pipeline.store.paths import clips_csv, clips_h5, rejected_csv
 from pipeline.store.tables import Clip, Rejected, write_rows
 
@@ -51,20 +53,45 @@ def collect_clips(
     results = in_order(_read, jobs, n_workers=n_workers)
     with new_arrays(clips_h5(corpus)) as arrays:
         arrays.create("audio", row_shape=(), dtype="<f4", rows_in_chunk=SOUND_CHUNK)
+        audio = _Audio(arrays)
         progress = track(results, label=f"collect {corpus}", total=len(recordings), unit="clips")
         for recording, result in zip(recordings, progress, strict=True):
             if isinstance(result, str):
                 rejected.append(Rejected(path=recording.path, label=recording.label, reason=result))
                 continue
             sound, facts = result
+            clips.append(_clip(corpus, recording, sound, facts, audio.n_samples, sample_rate))
             with contextlib.closing(sound.pieces):
-                offset = min(arrays.append("audio", piece) for piece in sound.pieces)
-            clips.append(_clip(corpus, recording, sound, facts, offset, sample_rate))
+                for piece in sound.pieces:
+                    audio.append(piece)
+        audio.write(audio.n_held)
         _refuse(corpus, folder, clips, rejected)
         arrays.finish({"sample_rate": sample_rate})
     write_rows(clips_csv(corpus), Clip, clips)
     write_rows(rejected_csv(corpus), Rejected, rejected)
     return clips, rejected
+
+
+class _Audio:
+    """The sound of all clips, written by whole chunks: HDF5 would write a chunk anew for every clip that ends in it."""
+
+    def __init__(self, arrays: ArrayWriter) -> None:
+        self._arrays = arrays
+        self._held: list[np.ndarray] = []
+        self.n_held = self.n_samples = 0
+
+    def append(self, samples: np.ndarray) -> None:
+        self._held.append(samples)
+        self.n_held += len(samples)
+        self.n_samples += len(samples)
+        if self.n_held >= SOUND_CHUNK:
+            self.write(self.n_held // SOUND_CHUNK * SOUND_CHUNK)
+
+    def write(self, n: int) -> None:
+        """Write the first `n` of the samples that are held."""
+        held = np.concatenate([np.zeros(0, np.float32), *self._held])
+        self._arrays.append("audio", held[:n])
+        self._held, self.n_held = [held[n:].copy()], len(held) - n
 
 
 def _read(
