@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro show restore test lint lock clean
+.PHONY: help setup repro show restore pictures test lint lock clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ show: $(READY) ## The experiments side by side: what was changed, and the two sc
 restore: $(READY) ## Go back to the committed parameters and results, whatever was run since
 	@git checkout -- params.yaml dvc.lock metrics
 	@$(RUN) dvc checkout --quiet
+
+pictures: $(READY) ## Draw the README's pictures anew, from the demo's spectrograms
+	@$(RUN) python docs/pictures/draw.py
 
 test: $(READY) ## Run the whole test suite
 	@$(RUN) python -m pytest -n 2 --dist loadfile
