@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro show restore pictures test lint lock clean
+.PHONY: help setup repro show restore pictures test test-commands lint lock clean
 
 help: ## Say what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(READY) ## Make .venv with emospec installed under the pins of requirements.lock
 
@@ -45,6 +45,9 @@ pictures: $(READY) ## Draw the README's pictures anew, from the demo's spectrogr
 
 test: $(READY) ## Run the whole test suite
 	@$(RUN) python -m pytest -n 2 --dist loadfile
+
+test-commands: $(READY) ## Run every command that README and docs/ show, in a small copy of the project (minutes)
+	@$(RUN) python -m pytest -m commands tests/test_commands.py
 
 lint: $(READY) ## Format check, lint, types, layers
 	@$(RUN) ruff format --check . && $(RUN) ruff check . && $(RUN) mypy && $(RUN) lint-imports

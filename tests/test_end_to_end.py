@@ -119,7 +119,11 @@ def test_plots_are_titled_and_hold_every_fold(project, command):
     run(project, "dvc", "plots", *command)
     page = (project / "dvc_plots/index.html").read_text(encoding="utf-8")
     assert page.count('"title": {"text": "') == 3, "one plot for each table"
-    for title in ("Blocks of the test sides", "Clips of the test sides (mean of their blocks)", "Learning curves (mean"):
+    for title in (
+        "Blocks of the test sides",
+        "Clips of the test sides (mean of their blocks)",
+        "Learning curves (mean",
+    ):
         assert f'"text": "{title}' in page
     assert "DVC_METRIC" not in page, "every place of the templates is filled"
     for run_key in ("0-a", "1-a"):

@@ -55,13 +55,12 @@ def compare_answers(old: Sequence[Answer], new: Sequence[Answer], *, n_resamples
     if not old:
         raise CompareError("no answers to compare: the test side is empty")
     by_unit = _count_pairs(old, new)  # (n_units, 2, k, k)
-    differences = _draw_differences(by_unit, n_resamples=n_resamples, seed=seed)
+    between = _bound_differences(by_unit, n_resamples=n_resamples, seed=seed)
     point = scores(by_unit.sum(axis=0))
     changes = {}
     for name in SUMMARIES:
-        between = bounds(differences[name], n_units=len(by_unit))
-        before, after = point[name].tolist()
-        changes[name] = Change(before, after, _unsigned_zero(between["low"]), _unsigned_zero(between["high"]))
+        (before, after), (low, high) = point[name].tolist(), between[name]
+        changes[name] = Change(before, after, low, high)
     return changes
 
 
@@ -106,14 +105,20 @@ def _count_pairs(old: Sequence[Answer], new: Sequence[Answer]) -> Integers:
     return np.stack([tally(rows, units=units, classes=classes) for rows in (old, new)], axis=1)
 
 
-def _draw_differences(by_unit: Integers, *, n_resamples: int, seed: int) -> dict[str, NDArray[np.float64]]:
-    """New - old of each score in every resample (n_resamples,) of matrices (n_units, 2, k, k)."""
-    # Draws go by the order of the units' matrices: a fixed order of the two makes them blind to which one is the new.
+def _bound_differences(
+    by_unit: Integers, *, n_resamples: int, seed: int
+) -> dict[str, tuple[float | None, float | None]]:
+    """Bound new - old of each score over the resamples of matrices (n_units, 2, k, k)."""
+    # Draws and the last digit go by the order of the two: a fixed one makes them blind to which is the new.
     swapped = by_unit[:, 0].tobytes() > by_unit[:, 1].tobytes()
     pairs = by_unit[:, ::-1] if swapped else by_unit
     chunks = [scores(drawn) for drawn in resample(pairs, n_resamples=n_resamples, seed=seed)]
-    values = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in SUMMARIES}  # (n_resamples, 2)
-    return {name: (both[:, 0] - both[:, 1]) * (1 if swapped else -1) for name, both in values.items()}
+    found = {}
+    for name in SUMMARIES:
+        values = np.concatenate([chunk[name] for chunk in chunks])  # (n_resamples, 2)
+        low, high = bounds(values[:, 1] - values[:, 0], n_units=len(by_unit)).values()
+        found[name] = (_negated(high), _negated(low)) if swapped else (_unsigned_zero(low), _unsigned_zero(high))
+    return found
 
 
 def _facts_of_clips(rows: Sequence[Answer], value_of: Callable[[Answer], str]) -> dict[str, Counter[str]]:
@@ -130,3 +135,7 @@ def _in_words(counts: Counter[str]) -> str:
 
 def _unsigned_zero(value: float | None) -> float | None:
     return None if value is None else value + 0.0  # -0.0 + 0.0 is 0.0
+
+
+def _negated(value: float | None) -> float | None:
+    return None if value is None else 0.0 - value

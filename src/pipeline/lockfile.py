@@ -39,7 +39,7 @@ def find_stale() -> list[str]:
                 reasons = _of_stage(stage, recorded[name], made) if name in recorded else ["not in dvc.lock"]
                 found += [f"{name}: {reason}" for reason in reasons]
     except DvcException as error:
-        raise LockError(f"dvc.yaml: DVC cannot read the stages ({_first_line(error)})") from None
+        raise LockError(f"DVC cannot read dvc.yaml or dvc.lock ({_first_line(error)}): mend it") from None
     return found + _breaks(recorded)
 
 
@@ -69,17 +69,20 @@ def _of_stage(stage: Any, entry: Mapping[str, Any], made: list[PurePosixPath]) -
         tracked = [path for path in sorted({*paths} & known) if not _touches(path, made)]
         for path in tracked:
             yield from (f"{path} is {how}" for how in paths[path].workspace_status().values())
-    for item in params:
-        yield from _of_params(item, entry.get("params", {}))
+    yield from _of_params(params, entry.get("params", {}))
 
 
-def _of_params(item: Any, recorded: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Which parameters of one file have changed since, or are read anew or no more."""
-    for changes in item.workspace_status().values():
-        named = changes.items() if isinstance(changes, Mapping) else [("all of it", changes)]
-        yield from (f"{item.def_path}: {name} is {how}" for name, how in sorted(named))
-    unread = {*recorded.get(item.def_path, {})} - {*item.params}
-    yield from (f"{item.def_path}: {name} is no longer read" for name in sorted(unread) if item.params)
+def _of_params(items: list[Any], recorded: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Which parameters have changed since, are read anew, or are read no more; an item is one file of parameters."""
+    for item in items:
+        for changes in item.workspace_status().values():
+            named = changes.items() if isinstance(changes, Mapping) else [("all of it", changes)]
+            yield from (f"{item.def_path}: {name} is {how}" for name, how in sorted(named))
+    read = {item.def_path: {*item.params} for item in items}
+    for path, values in recorded.items():
+        whole_file = path in read and not read[path]
+        unread = set() if whole_file else {*values} - read.get(path, set())
+        yield from (f"{path}: {name} is no longer read" for name in sorted(unread))
 
 
 def _touches(path: str, made: list[PurePosixPath]) -> bool:

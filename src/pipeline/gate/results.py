@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import StoreError
 from pipeline.gate.answer_tables import find_contradiction, parse_answers
@@ -17,6 +17,15 @@ from pipeline.store.tables import Answer
 LEVELS = ("clip", "block")
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
+
+
+def _with_total(counts: dict[str, int]) -> dict[str, int]:
+    if "total" not in counts:
+        raise ValueError("must have a total")
+    return counts
+
+
+Counts = Annotated[dict[str, Count], AfterValidator(_with_total)]  # total, and of each class
 
 
 class Part(BaseModel):
@@ -31,7 +40,7 @@ class Level(Part):
     accuracy: Share
     uar: Share
     macro_f1: Share
-    n: dict[str, Count]  # total, and of each class
+    n: Counts
     unit: str
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.errors import RevisionError
 
+COMMIT = re.compile("[0-9a-f]{40,64}")
 # DVC keeps an experiment as refs/exps/<2 digits>/<38 digits of the commit it started from>/NAME.
 EXPERIMENT = re.compile(r"(?P<commit>[0-9a-f]{40,64}) refs/exps/[0-9a-f]{2}/[0-9a-f]{38,62}/(?P<name>.+)")
 
@@ -38,7 +39,9 @@ def find_revision(against: str) -> Version:
         raise RevisionError(f"git cannot be asked for {against!r} ({_reason(inside)}): run in a clone of the project")
     # Nothing after --end-of-options is an option, whatever it starts with.
     found = _git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{against}^{{commit}}")
-    commit = found.stdout.decode().strip() if found.returncode == 0 else _experiment(against)
+    commit = found.stdout.decode().strip()
+    if not COMMIT.fullmatch(commit):  # nothing, or ^... : all but that commit
+        commit = _experiment(against)
     name = against if commit.startswith(against) else f"{against} ({commit[:7]})"
     return Version(name, lambda path: _read_blob(commit, path), "compare with another revision: --against REV")
 

@@ -50,7 +50,7 @@ def present_machine(project: Path, *, devices: Collection[str]) -> Machine:
 
 def _dvc_cache(project: Path) -> tuple[Path, Sequence[str]]:
     """Where DVC's cache lies and which kinds of links it may use, in their order."""
-    from dvc.config import Config, ConfigError  # type: ignore[import-untyped]
+    from dvc.config import Config, ConfigError
 
     folder = project / ".dvc"
     try:
