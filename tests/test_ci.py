@@ -21,12 +21,12 @@ SCRIPTS = sorted(path for path in (ROOT / ".ci").iterdir() if path.is_file())
 
 def test_the_workflow_runs_on_pushes_and_pull_requests():
     assert set(CI["on"]) == {"push", "pull_request"}
-    assert set(CI["jobs"]) == {"check", "reproduce"}
+    assert set(CI["jobs"]) == {"check", "commands", "reproduce"}
 
 
 def test_every_run_step_is_a_script_of_ours():
     scripts = [step["run"] for _, step in STEPS if "run" in step]
-    assert sorted(scripts) == [".ci/gate", ".ci/run"]
+    assert sorted(scripts) == [".ci/commands", ".ci/gate", ".ci/run"]
     for script in scripts:
         assert os.access(ROOT / script, os.X_OK)
 
