@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro show restore bench test lint lock clean
+.PHONY: help setup repro show restore pictures bench test test-commands lint lock clean
 
 help: ## Say what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 setup: $(READY) ## Make .venv with emospec installed under the pins of requirements.lock
 
@@ -40,12 +40,18 @@ restore: $(READY) ## Go back to the committed parameters and results, whatever w
 	@git checkout -- params.yaml dvc.lock metrics
 	@$(RUN) dvc checkout --quiet
 
+pictures: $(READY) ## Draw the README's pictures anew, from the demo's spectrograms
+	@$(RUN) python docs/pictures/draw.py
+
 bench: $(READY) ## Measure speed against the recipe that people write; RECORDINGS=folder adds real sound
 	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[bench]'
 	@$(RUN) python benchmarks/rendering.py $(if $(RECORDINGS),--recordings $(RECORDINGS))
 
 test: $(READY) ## Run the whole test suite
 	@$(RUN) python -m pytest -n 2 --dist loadfile
+
+test-commands: $(READY) ## Run every command that README and docs/ show, in a small copy of the project (minutes)
+	@$(RUN) python -m pytest -m commands tests/test_commands.py
 
 lint: $(READY) ## Format check, lint, types, layers
 	@$(RUN) ruff format --check . && $(RUN) ruff check . && $(RUN) mypy && $(RUN) lint-imports

@@ -1,103 +1,17 @@
 """The pipeline as people run it: a copy of the project, a small made corpus, `dvc repro`, variations, refusals."""
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
-import numpy as np
 import pytest
-import soundfile
-
-ROOT = Path(__file__).resolve().parents[1]
-COPIED = (
-    ".dvc/.gitignore",
-    ".dvc/config",
-    ".dvc/plots",
-    ".dvcignore",
-    ".gitignore",
-    "dvc.yaml",
-    "params.yaml",
-    "src",
-    "stages",
-    "data/raw/.gitignore",
-)
-SMALL = {
-    "corpora": "[mine]",
-    "split.n_folds": "4",
-    "runs.folds": "[0,1]",
-    "model.name": "squeezenet1_1",
-    "image.height": "64",
-    "image.width": "64",
-    "train.epochs": "1",
-    "demo.joy": "1",
-    "demo.anger": "1",
-    "demo.neutral": "1",
-    "demo.min_seconds": "4.0",
-    "demo.max_seconds": "4.0",
-    "evaluate.n_resamples": "100",
-}
-
-
-def run(project, *command, code=0):
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "GIT_AUTHOR_NAME": "t",
-        "GIT_AUTHOR_EMAIL": "t@example.org",
-        "GIT_COMMITTER_NAME": "t",
-        "GIT_COMMITTER_EMAIL": "t@example.org",
-        "DVC_NO_ANALYTICS": "1",
-    }
-    done = subprocess.run(
-        command, cwd=project, env=environment, capture_output=True, text=True, timeout=280, check=False
-    )
-    assert done.returncode == code, f"{command} exited with {done.returncode}:\n{done.stdout}\n{done.stderr}"
-    return done.stdout + done.stderr
-
-
-def ran(output):
-    """Names of the stages that DVC ran."""
-    return {line.split("'")[1] for line in output.splitlines() if line.startswith("Running stage")}
-
-
-def make_corpus(folder):
-    """Two classes of two-second noises, high and low, in wav and flac, and one file that is no sound."""
-    for label, slope in (("high", 1), ("low", -1)):
-        for number in range(4):
-            rng = np.random.default_rng([number, slope + 1])
-            noise = rng.standard_normal(44100 * 3 + 1)
-            sound = noise[1:] - slope * 0.95 * noise[:-1]
-            path = folder / label / f"{number}.{'wav' if number % 2 else 'flac'}"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, 0.05 * sound, 44100, subtype="PCM_16")
-    (folder / "low" / "broken.wav").write_text("<html>not found</html>", encoding="utf-8")
+from made_pipeline import make_corpus, make_project, metrics_of, ran, run, settings
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     folder = tmp_path_factory.mktemp("project")
-    for name in COPIED:
-        source, target = ROOT / name, folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copy(source, target)
-    run(folder, "git", "init", "-q")
-    make_corpus(folder / "data/raw/mine")
-    run(folder, "git", "add", "-A")
-    run(folder, "git", "commit", "-qm", "start")
-    changes = [part for key, value in SMALL.items() for part in ("-S", f"{key}={value}")]
-    output = run(folder, "dvc", "exp", "run", *changes)
-    (folder / "first_output.txt").write_text(output, encoding="utf-8")
+    make_project(folder)
+    run(folder, "dvc", "exp", "run", *settings())
     return folder
-
-
-def metrics_of(project):
-    return json.loads((project / "metrics/metrics.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.slow
@@ -156,7 +70,7 @@ BEHIND_IMAGES = BEHIND_TRAINING | {"list_spectrograms", "fit_baselines"}
     ("change", "stages"),
     [
         (("colormap: jet", "colormap: grey"), BEHIND_IMAGES | {"render_spectrograms"}),
-        (("axis: mel", "axis: log"), BEHIND_IMAGES | {"render_spectrograms"}),
+        (("  axis: mel\n", "  axis: log\n"), BEHIND_IMAGES | {"render_spectrograms"}),
         (("target_db: -23.0", "target_db: -24.0"), BEHIND_IMAGES | {"render_spectrograms", "normalize_loudness"}),
         (("epochs: 1\n", "epochs: 2\n"), BEHIND_TRAINING),
         (("n_resamples: 100", "n_resamples: 101"), {"evaluate_model", "report"}),
@@ -200,23 +114,39 @@ def test_a_members_own_seed_retrains_that_member_only(project):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("command", [("show",), ("diff", "HEAD", "workspace")])
+def test_plots_are_titled_and_hold_every_fold(project, command):
+    run(project, "dvc", "plots", *command)
+    page = (project / "dvc_plots/index.html").read_text(encoding="utf-8")
+    assert page.count('"title": {"text": "') == 3, "one plot for each table"
+    for title in (
+        "Blocks of the test sides",
+        "Clips of the test sides (mean of their blocks)",
+        "Learning curves (mean",
+    ):
+        assert f'"text": "{title}' in page
+    assert "DVC_METRIC" not in page, "every place of the templates is filled"
+    for run_key in ("0-a", "1-a"):
+        assert f'"run": "{run_key}"' in page
+    assert '"clip_id": "mine/high/' in page
+
+
+@pytest.mark.slow
 def test_bad_values_are_refused_before_any_work(project):
     output = run(project, "dvc", "exp", "run", "-S", "train.epochs=many", "-S", "image.height=0", code=255)
     assert "train.epochs" in output
     assert "image.height" in output
     assert "Traceback" not in output
     run(project, "git", "checkout", "-q", "params.yaml")
-    changes = [part for key, value in SMALL.items() for part in ("-S", f"{key}={value}")]
-    assert ran(run(project, "dvc", "exp", "run", *changes)) == set()
+    assert ran(run(project, "dvc", "exp", "run", *settings())) == set()
 
 
 @pytest.mark.slow
 def test_a_run_in_a_copy_leaves_the_workspace_alone(project, tmp_path):
     make_corpus(tmp_path / "mine")
     before = (project / "metrics/metrics.json").read_bytes()
-    changes = {**SMALL, "data.root": str(tmp_path), "evaluate.n_resamples": "150"}
-    arguments = [part for key, value in changes.items() for part in ("-S", f"{key}={value}")]
-    output = run(project, "dvc", "exp", "run", "--temp", "-n", "in-a-copy", *arguments)
+    changes = settings(data__root=str(tmp_path), evaluate__n_resamples="150")
+    output = run(project, "dvc", "exp", "run", "--temp", "-n", "in-a-copy", *changes)
     assert "in-a-copy" in output
     assert (project / "metrics/metrics.json").read_bytes() == before
     refs = run(project, "git", "for-each-ref", "--format=%(refname)", "refs/exps").splitlines()
@@ -228,9 +158,7 @@ def test_a_run_in_a_copy_leaves_the_workspace_alone(project, tmp_path):
 @pytest.mark.slow
 def test_a_sweep_is_queued_and_run_one_after_the_other(project, tmp_path):
     make_corpus(tmp_path / "mine")
-    changes = {**SMALL, "data.root": str(tmp_path), "evaluate.seed": "1,2"}
-    arguments = [part for key, value in changes.items() for part in ("-S", f"{key}={value}")]
-    run(project, "dvc", "exp", "run", "--queue", *arguments)
+    run(project, "dvc", "exp", "run", "--queue", *settings(data__root=str(tmp_path), evaluate__seed="1,2"))
     assert run(project, "dvc", "queue", "status").count("Queued") == 2
     run(project, "dvc", "exp", "run", "--run-all")
     table = json.loads(run(project, "dvc", "exp", "show", "--json").splitlines()[-1])
@@ -242,8 +170,7 @@ def test_a_sweep_is_queued_and_run_one_after_the_other(project, tmp_path):
 @pytest.mark.slow
 def test_to_the_demo_and_back_leaves_git_clean_and_reruns_nothing(project):
     run(project, "git", "checkout", "-q", "params.yaml")
-    changes = [part for key, value in SMALL.items() for part in ("-S", f"{key}={value}")]
-    assert ran(run(project, "dvc", "exp", "run", *changes)) == set()
+    assert ran(run(project, "dvc", "exp", "run", *settings())) == set()
     run(project, "git", "add", ".")
     run(project, "git", "commit", "-q", "-m", "results of mine", "--allow-empty")
     run(project, "dvc", "exp", "run", "-S", "corpora=[demo]")

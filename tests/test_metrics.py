@@ -238,7 +238,7 @@ def test_a_class_of_three_clips_keeps_three_in_every_resample():
     recall = evaluate(actual, answers, n_resamples=4000)["interval"]["recall"]["joy"]
     assert recall == {"low": 0.0, "high": 1.0}  # (1/3)**3 = 3.7 % of resamples hold no hit, (2/3)**3 hold three
     by_unit = one_hot(np.array(actual))[:, :, None] * one_hot(np.array(answers))[:, None, :]
-    drawn = np.concatenate(list(metrics._resample(by_unit.astype(np.int64), n_resamples=500, seed=1)))
+    drawn = np.concatenate(list(metrics.resample(by_unit.astype(np.int64), n_resamples=500, seed=1)))
     np.testing.assert_array_equal(drawn.sum(axis=2), np.tile([97, 3, 0], (500, 1)))
 
 

@@ -34,6 +34,19 @@ READS = {
     "predict_blocks": [paths.model_folder(KEY), paths.SPECTROGRAMS_LIST, paths.SPLIT],
     "fit_baselines": [paths.CLIPS, paths.BLOCKS, paths.LOUDNESS, paths.SPECTROGRAMS_LIST, paths.SPLIT],
     "evaluate_model": [paths.OUTPUTS, paths.BASELINES, paths.CURVES, paths.SPLIT, paths.SPLIT_METRICS],
+    "report": [
+        paths.METRICS,
+        paths.SPLIT_METRICS,
+        paths.PLOTS / "confusion_block.csv",
+        paths.PLOTS / "confusion_clip.csv",
+        paths.PLOTS / "learning_curves.csv",
+        paths.ANSWERS,
+        paths.BLOCKS,
+        paths.CLIPS,
+        paths.SPECTROGRAMS_LIST,
+        paths.SPLIT,
+        paths.MODELS,
+    ],
 }
 WRITES = {
     "synthesize_demo": [paths.DEMO],
@@ -48,11 +61,13 @@ WRITES = {
     "predict_blocks": [paths.outputs_h5(KEY)],
     "fit_baselines": [paths.BASELINES / f"{FOLD}.h5"],
     "evaluate_model": [
+        paths.ANSWERS,
         paths.METRICS,
         paths.PLOTS / "confusion_block.csv",
         paths.PLOTS / "confusion_clip.csv",
         paths.PLOTS / "learning_curves.csv",
     ],
+    "report": [paths.REPORT],
 }
 
 

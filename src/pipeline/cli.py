@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import one_line_errors
+from pipeline.console import no_failure_exits_with_one, one_line_errors
 from pipeline.store.paths import METRICS, SPLIT_METRICS
 
 app = typer.Typer(
@@ -37,6 +37,56 @@ def check(params: Annotated[Path, typer.Argument(help="The parameters.")] = Path
 
     load_params(params)
     typer.echo(f"{params}: every key is known and in range")
+
+
+@app.command()
+def plan(params: Annotated[Path, typer.Argument(help="The parameters.")] = Path("params.yaml")) -> None:
+    """Before any work: the time, disk and memory that each stage will take. Exit status 1 if something cannot fit."""
+    from pipeline.params import load_params
+    from pipeline.plan import plan_work
+
+    text, fits = plan_work(load_params(params))
+    typer.echo(text)
+    if not fits:
+        raise typer.Exit(1)
+
+
+@app.command()
+def parameters(params: Annotated[Path, typer.Argument(help="The parameters.")] = Path("params.yaml")) -> None:
+    """Describe every key of params.yaml in Markdown: what it may be, from the schema, and what it means."""
+    from pipeline.params import load_params
+    from pipeline.params.page import parameters_page
+
+    load_params(params)  # a file that cannot be read or is wrong is an error, not a page
+    typer.echo(parameters_page(params.read_text(encoding="utf-8")), nl=False)
+
+
+@app.command()
+def gate(
+    against: Annotated[str, typer.Option(help="A commit, branch, tag or DVC experiment.")] = "HEAD",
+    markdown: Annotated[Path | None, typer.Option(help="Write the page as Markdown, too.")] = None,
+) -> None:
+    """Compare metrics with a git revision. Exit status: 0, 1 on a regression, 2 where the two cannot be compared."""
+    with no_failure_exits_with_one():
+        from pipeline.gate import run_gate, write_markdown
+
+        outcome = run_gate(against)
+        typer.echo(outcome.page.as_text(), err=outcome.status == 2)
+        if markdown is not None:
+            write_markdown(markdown, outcome.page)
+    raise typer.Exit(outcome.status)
+
+
+@app.command()
+def locked() -> None:
+    """Check without running anything that dvc.lock was made by these sources and parameters. Exit status 1 if not."""
+    with no_failure_exits_with_one():
+        from pipeline.lockfile import find_stale
+
+        stale = find_stale()
+        typer.echo("\n".join(stale) if stale else "dvc.lock: every stage is as its sources and parameters are")
+    if stale:
+        raise typer.Exit(1)
 
 
 @app.command()

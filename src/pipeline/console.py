@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from typing import Annotated, Any, TypeVar
 
@@ -50,13 +51,24 @@ def say(text: str) -> None:
 
 
 @contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn an error that emospec raises on purpose into one line on stderr and exit status 1."""
+def one_line_errors(status: int = 1) -> Iterator[None]:
+    """Turn an error that emospec raises on purpose into one line on stderr and an exit status."""
     try:
         yield
     except PipelineError as error:
         say(f"error: {' '.join(str(error).split())}")
-        raise SystemExit(1) from None
+        raise SystemExit(status) from None
+
+
+@contextlib.contextmanager
+def no_failure_exits_with_one() -> Iterator[None]:
+    """Exit with 2 on errors raised on purpose and 3 on all others: for commands whose exit status 1 is an answer."""
+    try:
+        with one_line_errors(2):
+            yield
+    except (Exception, KeyboardInterrupt):  # noqa: BLE001 - Python itself would exit with 1, click too
+        traceback.print_exc()
+        raise SystemExit(3) from None
 
 
 def item_of_stage(stage: str) -> str:

@@ -7,7 +7,10 @@ PipelineError
 ├── StoreError     a file between stages is missing, half-written, damaged or from other sources
 ├── SplitError     the blocks cannot be dealt to sides as asked without leaving a class out or leaking
 ├── ModelError     a network, its starting weights or a checkpoint cannot be used
-└── MetricsError   predictions from which no number may be written
+├── MetricsError   predictions from which no number may be written
+├── CompareError   two results that were not measured on the same test
+├── RevisionError  git has no such revision, or not what is asked of it
+└── LockError      dvc.lock cannot be held against the sources
 """
 
 
@@ -41,3 +44,15 @@ class ModelError(PipelineError):
 
 class MetricsError(PipelineError):
     """Predictions are not such that a metric may be computed from them."""
+
+
+class CompareError(PipelineError):
+    """Two results cannot be set side by side."""
+
+
+class RevisionError(PipelineError):
+    """Git has no such revision, or cannot give what is asked of it."""
+
+
+class LockError(PipelineError):
+    """dvc.yaml or dvc.lock cannot be read."""

@@ -268,47 +268,57 @@ def _intervals(
     seed: int,
 ) -> dict[str, Any]:
     """Bound each score by the quantiles of its resamples; one unit cannot vary, so it gives no bounds."""
-    chunks = [scores(drawn) for drawn in _resample(by_unit, n_resamples=n_resamples, seed=seed)]
+    chunks = [scores(drawn) for drawn in resample(by_unit, n_resamples=n_resamples, seed=seed)]
     drawn = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in (*SUMMARIES, "recall")}
     recalls = zip(classes, drawn["recall"].T, units_of_class.tolist(), strict=True)
     return {
-        **{name: _bounds(drawn[name], n_units=len(by_unit)) for name in SUMMARIES},
-        "recall": {name: _bounds(values, n_units=n_units) for name, values, n_units in recalls},
+        **{name: bounds(drawn[name], n_units=len(by_unit)) for name in SUMMARIES},
+        "recall": {name: bounds(values, n_units=n_units) for name, values, n_units in recalls},
     }
 
 
-def _bounds(values: Floats, *, n_units: int) -> dict[str, float | None]:
+def bounds(values: Floats, *, n_units: int) -> dict[str, float | None]:
+    """Bound 95 % of resampled values (n_resamples,): low and high, 4 decimals; None where fewer than 2 units vary."""
     known = values[np.isfinite(values)]
     low, high = np.quantile(known, COVERAGE) if n_units > 1 and len(known) else (np.nan, np.nan)
     return {"low": _rounded(low), "high": _rounded(high)}
 
 
-def _resample(by_unit: NDArray[np.int64], *, n_resamples: int, seed: int) -> Iterator[Floats]:
-    """Yield the confusion matrices (chunk, k, k) of resamples: unit matrices times how often each was drawn.
+def resample(by_unit: NDArray[np.int64], *, n_resamples: int, seed: int) -> Iterator[Floats]:
+    """Yield the confusion matrices (chunk, ..., k, k) of resamples: unit matrices times how often each was drawn.
 
-    Units with the same matrix are one kind, drawn as often as its units together, so that the draws of a stratum of m
+    Units with the same matrices are one kind, drawn as often as its units together, so that the draws of a stratum of m
     are multinomial with the kinds' shares; where each clip is one row there are at most k * k kinds.
+
+    Parameters
+    ----------
+    by_unit
+        Confusion matrices of each unit (n_units, ..., k, k), rows actual. Axes between, such as two systems that
+        answered the same units, are drawn together.
+    n_resamples, seed
+        Of the bootstrap.
     """
-    n_units, k, _ = by_unit.shape
-    flat = by_unit.reshape(n_units, k * k)
+    flat = by_unit.reshape(len(by_unit), -1)
+    n_cells = flat.shape[1]
     kinds = [
         (flat[members[first]], count) for members in _strata(by_unit) for first, _, count in [_distinct(flat[members])]
     ]
     # a stream per stratum: the draws do not depend on where a chunk ends
     streams = np.random.default_rng(seed).spawn(len(kinds))
-    chunk = max(1, CHUNK_BYTES // (16 * (max(len(count) for _, count in kinds) + k * k)))
+    chunk = max(1, CHUNK_BYTES // (16 * (max(len(count) for _, count in kinds) + n_cells)))
     for start in range(0, n_resamples, chunk):
         size = min(chunk, n_resamples - start)
-        total = np.zeros((size, k * k))
+        total = np.zeros((size, n_cells))
         for stream, (matrices, count) in zip(streams, kinds, strict=True):
             times = stream.multinomial(count.sum(), count / count.sum(), size=size)  # (size, kinds)
             total += times.astype(np.float64) @ matrices  # whole numbers below 2**53: exact in any order
-        yield total.reshape(size, k, k)
+        yield total.reshape(size, *by_unit.shape[1:])
 
 
 def _strata(by_unit: NDArray[np.int64]) -> list[NDArray[np.intp]]:
     """Group the units by the set of classes that they hold; those alone with theirs make one group."""
-    _, stratum, count = _distinct((by_unit.sum(axis=2) > 0).astype(np.int64))
+    holds = (by_unit.sum(axis=-1) > 0).reshape(len(by_unit), -1)
+    _, stratum, count = _distinct(holds.astype(np.int64))
     stratum = np.where(count[stratum] == 1, -1, stratum)
     return [np.flatnonzero(stratum == name) for name in np.unique(stratum)]
 

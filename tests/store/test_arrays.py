@@ -246,3 +246,12 @@ def test_damage_is_laid_to_the_file_that_is_read_not_to_the_one_that_is_written(
 @pytest.mark.parametrize("texts", [[], [""], ["a", "", "é😀"]])
 def test_texts_are_read_back(texts):
     assert decode_texts(encode_texts(texts)) == texts
+
+
+def test_an_error_with_another_file_is_not_laid_at_the_door_of_the_open_one(tmp_path):
+    with new_arrays(tmp_path / "a.h5") as arrays:
+        arrays.create("x", row_shape=(), dtype=np.uint8)
+        arrays.append("x", np.zeros(1, np.uint8))
+        arrays.finish({})
+    with pytest.raises(FileNotFoundError, match="elsewhere"), open_arrays(tmp_path / "a.h5"):
+        (tmp_path / "elsewhere").read_bytes()

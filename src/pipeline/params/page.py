@@ -115,7 +115,7 @@ def _values(place: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
         return f"a list, each {_values(place['items'], schema)}"
     if kind in ("integer", "number"):
         return ("a whole number" if kind == "integer" else "a number") + _range(place)
-    return KINDS.get(kind, kind)
+    return KINDS.get(str(kind), str(kind))
 
 
 def _range(place: Mapping[str, Any]) -> str:

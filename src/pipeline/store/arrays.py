@@ -101,13 +101,19 @@ def open_arrays(path: Path) -> Iterator[Any]:
         If it is missing, not HDF5, not marked complete, or damaged where it is read.
     """
     try:
-        with h5py.File(path, "r") as file:
-            _check(path, file)
-            yield file
+        file = h5py.File(path, "r")
     except FileNotFoundError:
         raise StoreError(f"{path}: missing: run `dvc repro`") from None
     except OSError as error:
         raise _damaged(path, error) from None
+    with file:
+        _check(path, file)
+        try:
+            yield file
+        except OSError as error:
+            if error.errno is not None:
+                raise  # the operating system's, of another file: HDF5's own errors carry no number
+            raise _damaged(path, error) from None
 
 
 def _check(path: Path, file: Any) -> None:

@@ -1,0 +1,144 @@
+"""metrics.json and split.json in sentences: what was run, how to read it, and what a reader must be warned of."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# What the audit of every split checks; fields of clips.csv come on top, where a corpus has them.
+CHECKED = {"overlaps_training": "overlap in time", "clip_in_training": "clip", "unit_in_training": "unit of the split"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence about a result."""
+
+    text: str
+    warns: bool = True  # False: it was looked for and there is nothing to be wary of
+
+
+def what_was_run(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> str:
+    """Name corpora, networks, starting weights and the split."""
+    each = [f"{start['network']} from {start['weights']} weights" for start in metrics["start"].values()]
+    starts = ", ".join(f"{each.count(one)} x {one}" if each.count(one) > 1 else one for one in dict.fromkeys(each))
+    blocks = sum(sum(corpus["blocks"].values()) for corpus in split["corpora"].values())
+    clips = sum(sum(corpus["clips"].values()) for corpus in split["corpora"].values())
+    how = metrics["split"]
+    n_run, n_folds = len(how["folds"]), how["n_folds"]
+    folds = count_of(n_folds, "fold") if n_run == n_folds else f"{n_run} of {count_of(n_folds, 'fold')}"
+    return (
+        f"{', '.join(metrics['corpora'])}: {count_of(clips, 'clip')}, {count_of(blocks, 'block')}; {starts}; "
+        f"split by {how['by']} ({how['method']}, {folds})"
+    )
+
+
+def chance_of(metrics: Mapping[str, Any]) -> float:
+    """UAR of guessing, 0 to 1: one over the number of classes that were tested."""
+    return 1 / sum(recall is not None for recall in metrics["clip"]["recall"].values())
+
+
+def how_to_read(metrics: Mapping[str, Any]) -> str:
+    """Say what UAR is, what guessing gives, and what the baselines know."""
+    return (
+        f"UAR is the mean of the classes' recalls: {chance_of(metrics):.2f} is what guessing gives. Baselines, on the "
+        "same split: the most frequent class; length, loudness, bandwidth, noise floor and padding; a 14 x 14 "
+        "thumbnail."
+    )
+
+
+def members_alone(metrics: Mapping[str, Any]) -> list[str]:
+    """Name each member's score and their spread; nothing where there is one member only."""
+    if len(metrics["members"]) == 1:
+        return []
+    each = ", ".join(f"{name} {figure(member['clip']['uar'])}" for name, member in metrics["members"].items())
+    uar = metrics["spread"]["clip"]["uar"]
+    return [f"Members alone, UAR per clip: {each}; mean {figure(uar['mean'])}, standard deviation {figure(uar['sd'])}."]
+
+
+def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[Finding]:
+    """Say what of a result a reader must be warned of, and what the split was audited for."""
+    found = [*_verdict(metrics), _leakage(metrics["split"])]
+    if metrics["selected_on_test"]:
+        found += [
+            Finding(
+                "Warning: weights were chosen on the test side (selected_on_test): these numbers flatter the model."
+            )
+        ]
+    if metrics["clip"]["few_units"]:
+        count, unit = metrics["clip"]["n_units"], metrics["clip"]["unit"]
+        found += [Finding(f"Only {count} units ({unit}) were tested: the intervals are too narrow.")]
+    found += _without_error(metrics["clip"])
+    rejected = {name: corpus["rejected"] for name, corpus in split["corpora"].items() if corpus["rejected"]}
+    return found + [
+        Finding(
+            f"{count_of(n, 'recording')} of {name} {'was' if n == 1 else 'were'} rejected: reasons in "
+            f"data/processed/clips/{name}/rejected.csv"
+        )
+        for name, n in rejected.items()
+    ]
+
+
+def count_of(n: int, what: str) -> str:
+    """Give a number with its noun in the right form."""
+    return f"{n} {what}{'' if n == 1 else 's'}"
+
+
+def figure(value: float | None) -> str:
+    """Round a score to two decimals; a dash for none."""
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _verdict(metrics: Mapping[str, Any]) -> list[Finding]:
+    baselines = {name: value["clip"]["uar"] for name, value in metrics["baselines"].items()}
+    best = max(baselines, key=lambda name: baselines[name])
+    if metrics["clip"]["uar"] > baselines[best]:
+        return []
+    return [
+        Finding(
+            f"Warning: the baseline {best} does as well per clip: these numbers are no evidence of more than it sees."
+        )
+    ]
+
+
+def _without_error(clip: Mapping[str, Any]) -> list[Finding]:
+    """What a bootstrap cannot say where no clip is answered wrong: Clopper and Pearson (1934), all of n right."""
+    if clip["accuracy"] < 1:
+        return []
+    least = 0.025 ** (1 / clip["n_units"])
+    return [
+        Finding(
+            "No clip is answered wrong, so resampling has nothing to vary: an exact 95 % interval of the accuracy, "
+            f"over {count_of(clip['n_units'], 'unit')}, begins at {figure(least)}."
+        )
+    ]
+
+
+def _leakage(split: Mapping[str, Any]) -> Finding:
+    """What of the test side training has met, and what was looked for and not found."""
+    shares = {name: share for name, share in split["leakage"].items() if not name.endswith("_known")}
+    if f"{split['by']}_in_training" in shares:
+        shares.pop("unit_in_training")  # the same by another name
+    met = [_met(name, share, split["leakage"]) for name, share in shares.items() if share]
+    not_met = ", ".join(_checked(name, split["leakage"]) for name, share in shares.items() if not share)
+    if not met:
+        return Finding(f"Leakage: none found between test side and training (checked: {not_met}).", warns=False)
+    also = f" (also checked, none found: {not_met})" if not_met else ""
+    return Finding(f"Leakage: of the test blocks, {'; '.join(met)}{also}.")
+
+
+def _checked(name: str, leakage: Mapping[str, float]) -> str:
+    """The check in words, with the share of blocks that it knows something of where that is not all."""
+    field = name.removesuffix("_in_training")
+    known = leakage.get(f"{field}_known", 1.0)
+    return CHECKED.get(name, field) + ("" if known == 1 else f" (known for {_percent(known)} of them)")
+
+
+def _met(name: str, share: float, leakage: Mapping[str, float]) -> str:
+    if name == "overlaps_training":
+        return f"{_percent(share)} overlap training sound in time"
+    return f"{_percent(share)} share their {_checked(name, leakage)} with training"
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 0.01:
+        return "under 1 %"
+    return "over 99 %" if 0.99 < share < 1 else f"{100 * share:.0f} %"

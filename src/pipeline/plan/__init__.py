@@ -1,0 +1,85 @@
+"""Before any work: the time, disk and memory that every stage needs, and whether this machine has them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.console import n_workers, say
+from pipeline.errors import CorpusError
+from pipeline.params.sections import Model, Params
+from pipeline.plan.counts import Counts, count_blocks, deal
+from pipeline.plan.fit import misfits, refusals
+from pipeline.plan.job import Job
+from pipeline.plan.machine import present_machine
+from pipeline.plan.model_needs import model_needs
+from pipeline.plan.network_costs import NetworkCosts, measure_network
+from pipeline.plan.page import page
+from pipeline.plan.sound_costs import measured_sound
+from pipeline.plan.sound_needs import sound_needs
+from pipeline.plan.survey import survey_corpora
+from pipeline.store.images import Images
+
+__all__ = ["plan_work"]
+
+
+def plan_work(params: Params) -> tuple[str, bool]:
+    """Survey the corpora, measure for a few seconds, and estimate every stage.
+
+    Returns
+    -------
+    The page of text, and whether everything fits.
+
+    Raises
+    ------
+    CorpusError
+        If a corpus is missing, faulty or without a usable recording, or no clip gives a block.
+    ModelError
+        If there is no such network, or it cannot take images of this size.
+    """
+    job = _measured(params)
+    needs = [*sound_needs(job), *model_needs(job)]
+    devices = {costs.device for costs in job.networks.values()}
+    machine = present_machine(Path.cwd(), devices=devices)
+    lacking, refused = misfits(needs, machine), refusals(job)
+    return page(needs, job, machine, misfits=lacking, refusals=refused), not (lacking or refused)
+
+
+def _measured(params: Params) -> Job:
+    survey = survey_corpora(params)
+    counts = count_blocks(survey.clips, params)
+    if not counts.n_blocks:
+        raise CorpusError(f"no block is left of {len(survey.clips)} clips: see slice.* in params.yaml")
+    with measured_sound(survey, params) as (sound, images, names):
+        networks = _measure_members(params, counts, images, names)
+    return Job(
+        params=params,
+        survey=survey,
+        counts=counts,
+        sides=deal(counts.by_label, counts.n_units, params.split),
+        sound=sound,
+        networks=networks,
+        weights_bytes={name: _start_bytes(params.of_member(name)[0], costs) for name, costs in networks.items()},
+        workers=n_workers(params.machine.workers),
+    )
+
+
+def _measure_members(params: Params, counts: Counts, images: Images, names: list[str]) -> Mapping[str, NetworkCosts]:
+    """Measure each member's network; members that differ in their seed or learning rate only are measured once."""
+    known: dict[tuple[object, ...], NetworkCosts] = {}
+    networks = {}
+    for name in params.runs.members:
+        model, train, _ = params.of_member(name)
+        own = model.name, model.dropout, model.normalise
+        key = (*own, train.batch_images, train.optimizer, train.device, train.threads, train.deterministic)
+        if key not in known:
+            say(f"measuring {model.name}")
+            known[key] = measure_network(model, train, n_classes=len(counts.by_label), images=images, block_ids=names)
+        networks[name] = known[key]
+    return networks
+
+
+def _start_bytes(model: Model, costs: NetworkCosts) -> int:
+    """Bytes of a member's starting weights; a path that is not there is fetch_weights' to refuse."""
+    if model.weights == "random":
+        return 0
+    path = Path(model.weights)
+    return path.stat().st_size if path.is_file() else costs.imagenet_bytes

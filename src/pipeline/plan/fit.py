@@ -1,0 +1,103 @@
+"""Whether what the stages need is there: disk, memory, the GPU's memory; and what no stage would accept."""
+
+from collections.abc import Sequence
+
+from pipeline.errors import CorpusError
+from pipeline.features.scales import refuse_unequal_bands
+from pipeline.plan.job import Job, Need
+from pipeline.plan.machine import Machine
+from pipeline.plan.words import size
+from pipeline.split.sides import MAX_ROWS
+
+# What to change, besides the machine, where a stage needs too much.
+LESS_DISK = {
+    "collect_clips": "lower audio.sample_rate",
+    "slice_blocks": "raise slice.slide_seconds",
+    "render_spectrograms": "lower image.height and image.width, or raise slice.slide_seconds",
+    "split_blocks": "lower split.n_folds or raise slice.slide_seconds",
+    "train_model": "name fewer runs.folds or runs.members, or choose a smaller model.name",
+    "predict_blocks": "name fewer runs.folds or runs.members, or raise slice.slide_seconds",
+}
+LESS_MEMORY = {
+    "collect_clips": "lower machine.workers, or cut the recordings into shorter ones",
+    "normalize_loudness": "lower machine.workers or raise slice.slide_seconds",
+    "render_spectrograms": "lower machine.workers, or image.height and image.width",
+    "train_model": "lower train.batch_images, or choose a smaller model.name",
+    "predict_blocks": "raise slice.slide_seconds, or choose a smaller model.name",
+}
+FEWER_BLOCKS = "raise slice.slide_seconds"
+
+
+def misfits(needs: Sequence[Need], machine: Machine) -> list[str]:
+    """Name, a line each, what does not fit: the stage, what it needs, what is there and what to change."""
+    return [*_disk_misfits(needs, machine), *_memory_misfits(needs, machine)]
+
+
+def cached_bytes(needs: Sequence[Need], machine: Machine) -> int:
+    """Bytes that DVC's cache holds beside the outputs: none where these are links to it, on the same disk."""
+    if machine.one_disk and not machine.copies:
+        return 0
+    return sum(need.disk for need in needs if need.in_cache)
+
+
+def _disk_misfits(needs: Sequence[Need], machine: Machine) -> list[str]:
+    outputs, cached = sum(need.disk for need in needs), cached_bytes(needs, machine)
+    here = outputs + cached if machine.one_disk else outputs * machine.copies
+    lacks = [(here, machine.free_disk, machine.project)]
+    if not machine.one_disk:
+        lacks.append((cached, machine.free_cache_disk, machine.cache))
+    largest = max(needs, key=lambda need: need.disk)
+    factor = 1 + (cached > 0)
+    with_cache = f" ({size(factor * largest.disk)} with DVC's cache)" if cached and machine.one_disk else ""
+    fix = LESS_DISK.get(largest.stage, FEWER_BLOCKS)
+    return [
+        f"{largest.stage} needs {size(largest.disk)} of disk{with_cache}, all stages {size(wanted)}, {size(free)} are "
+        f"free on {place}: use a disk with more space, {fix}"
+        for wanted, free, place in lacks
+        if wanted > free
+    ]
+
+
+def _memory_misfits(needs: Sequence[Need], machine: Machine) -> list[str]:
+    found = []
+    for need in needs:
+        if need.memory > machine.free_memory:
+            fix = LESS_MEMORY.get(need.stage, FEWER_BLOCKS)
+            found.append(
+                f"{need.stage} needs {size(need.memory)} of memory, {size(machine.free_memory)} are free: "
+                f"use a machine with more, {fix}"
+            )
+        if machine.free_gpu is not None and need.gpu > machine.free_gpu:
+            found.append(
+                f"{need.stage} needs {size(need.gpu)} of the GPU's memory, {size(machine.free_gpu)} are free: "
+                f"{LESS_MEMORY['train_model']}, or set train.device to cpu"
+            )
+    return found
+
+
+def refusals(job: Job) -> list[str]:
+    """Name what a stage would refuse that can be known now: the message that it would give, after hours of work."""
+    found = []
+    used = [clip for clip, n in zip(job.survey.clips, job.counts.of_clip, strict=True) if n]
+    rates = {f"{clip.corpus}/{clip.recording.path}": clip.source_rate for clip in used}
+    try:
+        refuse_unequal_bands(rates, max_hz=job.params.spectrogram.max_hz)
+    except CorpusError as error:
+        found.append(f"render_spectrograms: {error}")
+    labels = list(job.counts.by_label)
+    if len(labels) < 2:
+        found.append(
+            f"split_blocks: only one class, {labels[0]!r}: there is nothing to tell apart; name corpora with two "
+            "classes or more"
+        )
+    if job.split_rows > MAX_ROWS:
+        found.append(
+            f"split_blocks: {job.sides.n_folds} folds of {job.counts.n_blocks} blocks make more than {MAX_ROWS} rows: "
+            f"use split.method kfold with split.n_folds of at most {MAX_ROWS // job.counts.n_blocks}"
+        )
+    if max(job.params.runs.folds) >= job.sides.n_folds:
+        found.append(
+            f"train_model: there is no fold {max(job.params.runs.folds)}: this split has folds 0 to "
+            f"{job.sides.n_folds - 1}: change runs.folds"
+        )
+    return found

@@ -1,0 +1,78 @@
+"""What each stage needs under the present parameters: seconds, bytes of disk, bytes of memory.
+
+Times are those of a run of every stage from nothing. Bytes of disk are those of the outputs, in HDF5's whole chunks; of
+memory those of the largest moment of one process, which is what has to fit.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pipeline.params.sections import Image, Params
+from pipeline.plan.counts import Counts, Sides
+from pipeline.plan.network_costs import NetworkCosts
+from pipeline.plan.sound_costs import SoundCosts
+from pipeline.plan.survey import Survey
+
+EFFICIENCY = 0.8  # of every worker beside others
+FILE_BYTES = 4_000  # of an HDF5 file beside its arrays
+# Measured once, with names of 55 bytes: what a row takes in memory once it is read, and to be read or written.
+ROW_MEMORY = {"clip": 1240, "block": 450, "gain": 350, "split": 540, "measurement": 480, "place": 250}  # bytes
+ROW_SECONDS = 6e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Need:
+    """What one stage needs, all its items together."""
+
+    stage: str  # as in dvc.yaml
+    runs: int  # items of its matrix
+    items: str
+    seconds: float
+    disk: int  # bytes that it leaves
+    memory: int  # bytes of its largest process
+    gpu: int = 0  # bytes on a CUDA device
+    in_cache: bool = True  # whether DVC keeps a copy
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """All that the estimates rest on."""
+
+    params: Params
+    survey: Survey
+    counts: Counts
+    sides: Sides
+    sound: SoundCosts
+    networks: Mapping[str, NetworkCosts]  # by member
+    weights_bytes: Mapping[str, int]  # of each member's starting weights; 0 where they are random
+    workers: int
+
+    @property
+    def split_rows(self) -> int:
+        """Rows of split.csv: every fold of the split, run or not."""
+        return self.sides.n_folds * self.counts.n_blocks
+
+    @property
+    def split_seconds(self) -> float:
+        """To read split.csv once, as every run does."""
+        return self.split_rows * ROW_SECONDS
+
+    @property
+    def split_memory(self) -> int:
+        """Bytes of split.csv once it is read."""
+        return self.split_rows * ROW_MEMORY["split"]
+
+    def together(self, seconds: float, n_bytes: int) -> float:
+        """Seconds of work that workers share and one writer stores as `n_bytes`: the slower of the two."""
+        sharing = self.workers * EFFICIENCY if self.workers > 1 else 1
+        return max(seconds / sharing, n_bytes / self.sound.written_per_second)
+
+
+def rows_in_chunks(n_rows: int, chunk: int) -> int:
+    """Rows of a dataset on disk: HDF5 stores whole chunks."""
+    return -(-n_rows // chunk) * chunk
+
+
+def image_bytes(image: Image) -> int:
+    """Bytes of one picture."""
+    return image.height * image.width * 3

@@ -1,0 +1,197 @@
+"""What the stages need that look at all corpora and folds: split, networks, baselines, metrics."""
+
+from pipeline.baselines import THUMBNAIL_CELLS
+from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, Job, Need, image_bytes, rows_in_chunks
+from pipeline.plan.network_costs import NetworkCosts
+from pipeline.plan.words import amount
+from pipeline.runs import PREDICT_BATCH
+
+DRAW_SECONDS = 1e-7  # of one unit in one resample
+PIXEL_BYTES = 9  # of a value of an image: as a byte, and as two floats while the network's input is made
+KEPT = 1.25  # what the allocator keeps of freed memory; measured: 1.10 (SqueezeNet) to 1.40 (ResNet-18)
+SKLEARN_BYTES = 80_000_000
+
+
+def model_needs(job: Job) -> list[Need]:
+    """Estimate the stages after the images, in the order in which they run."""
+    makers = (_list, _split, _fetch, _train, _predict, _baselines, _evaluate, _report)
+    return [make(job) for make in makers]
+
+
+def _list(job: Job) -> Need:
+    seconds = job.sound.start_torch_seconds
+    return Need(
+        stage="list_spectrograms",
+        runs=1,
+        items=amount(len(job.params.corpora), "file"),
+        seconds=seconds,
+        disk=200 * len(job.params.corpora),
+        memory=job.sound.base_torch_bytes,
+    )
+
+
+def _split(job: Job) -> Need:
+    row = 2 * job.counts.name_bytes + 40  # the unit is called as the clip, or shorter
+    return Need(
+        stage="split_blocks",
+        runs=1,
+        items=amount(job.sides.n_folds, "fold"),
+        seconds=job.sound.start_seconds + 3 * job.split_seconds,
+        disk=job.split_rows * row,
+        memory=job.sound.base_bytes + job.split_memory + 2 * ROW_MEMORY["block"] * job.counts.n_blocks,
+    )
+
+
+def _fetch(job: Job) -> Need:
+    weights = sum(job.weights_bytes.values())
+    return Need(
+        stage="fetch_weights",
+        runs=len(job.networks),
+        items=amount(len(job.networks), "member"),
+        seconds=len(job.networks) * job.sound.start_torch_seconds + 2 * weights / job.sound.written_per_second,
+        disk=weights + 200 * len(job.networks),
+        memory=job.sound.base_torch_bytes + 3 * max(job.weights_bytes.values()),
+    )
+
+
+def _train(job: Job) -> Need:
+    n_folds, n_members = len(job.params.runs.folds), len(job.networks)
+    n_points = {name: _steps_and_points(job, name)[1] for name in job.networks}
+    curves = 60 * sum(n_points.values()) * (2 if job.sides.watched else 1)
+    state = sum(costs.state_bytes for costs in job.networks.values())
+    return Need(
+        stage="train_model",
+        runs=n_folds * n_members,
+        items=f"{amount(n_folds * n_members, 'run')}, about {amount(job.sides.train, 'image')}",
+        seconds=n_folds * sum(_train_seconds(job, name, costs) for name, costs in job.networks.items()),
+        disk=n_folds * (state + 10_000 * n_members + curves),
+        memory=max(_train_memory(job, name, costs) for name, costs in job.networks.items()),
+        gpu=max(_learning_bytes(job, name, costs) if _on_gpu(costs) else 0 for name, costs in job.networks.items()),
+    )
+
+
+def _steps_and_points(job: Job, name: str) -> tuple[int, int]:
+    """Number of a member's training steps in one fold, and of points on its curve."""
+    _, train, _ = job.params.of_member(name)
+    n_steps = train.epochs * -(-job.sides.train // train.batch_images)
+    return n_steps, -(-n_steps // train.validate_every)
+
+
+def _train_seconds(job: Job, name: str, costs: NetworkCosts) -> float:
+    """One run: to start, to read the split, to learn and watch, to write the weights and digest them."""
+    n_steps, n_points = _steps_and_points(job, name)
+    learning = n_steps * costs.step_seconds + n_points * job.sides.watched * costs.predict_seconds
+    writing = 2 * costs.state_bytes / job.sound.written_per_second
+    return job.sound.start_torch_seconds + job.split_seconds + learning + writing
+
+
+def _train_memory(job: Job, name: str, costs: NetworkCosts) -> int:
+    held = 2 * costs.state_bytes if _on_gpu(costs) else _learning_bytes(job, name, costs)
+    tables = job.split_memory + ROW_MEMORY["place"] * job.counts.n_blocks
+    return job.sound.base_torch_bytes + tables + job.weights_bytes[name] + held
+
+
+def _on_gpu(costs: NetworkCosts) -> bool:
+    return costs.device.startswith("cuda")
+
+
+def _learning_bytes(job: Job, name: str, costs: NetworkCosts) -> int:
+    """Weights, gradients and the optimizer's state; the best weights so far; what a batch keeps, and its gradients."""
+    _, train, _ = job.params.of_member(name)
+    copies = 1 + {"adamw": 2, "sgd": 1 if train.momentum else 0}[train.optimizer]
+    best = 2 * costs.state_bytes if train.keep == "best" else 0
+    pixels = PIXEL_BYTES * image_bytes(job.params.image)
+    batch = train.batch_images * (costs.saved_bytes + 2 * costs.largest_bytes + pixels)
+    # At the end the weights are copied once more to be written; what the batch kept is free by then.
+    own = costs.state_bytes + copies * costs.trainable_bytes + best
+    return round(KEPT * (own + max(batch, costs.state_bytes)))
+
+
+def _predict(job: Job) -> Need:
+    n, n_folds = job.sides.rows, len(job.params.runs.folds)
+    networks = job.networks.values()
+    seconds = [
+        job.sound.start_torch_seconds
+        + job.split_seconds
+        + n * costs.predict_seconds
+        + costs.state_bytes / job.sound.written_per_second
+        for costs in networks
+    ]
+    row = job.counts.name_bytes + 10  # a block's name and side
+    disk = [rows_in_chunks(n, min(n, 256)) * (_output_bytes(job, costs) + row) + FILE_BYTES for costs in networks]
+    return Need(
+        stage="predict_blocks",
+        runs=n_folds * len(networks),
+        items=f"{amount(n_folds * len(networks), 'run')}, {amount(n, 'image')}",
+        seconds=n_folds * sum(seconds),
+        disk=n_folds * sum(disk),
+        memory=max(_predict_memory(job, costs) for costs in networks),
+        gpu=max(costs.state_bytes + _forward_bytes(job, costs) if _on_gpu(costs) else 0 for costs in networks),
+    )
+
+
+def _output_bytes(job: Job, costs: NetworkCosts) -> int:
+    """Logits and features of one block."""
+    return 4 * (len(job.counts.by_label) + costs.n_features)
+
+
+def _forward_bytes(job: Job, costs: NetworkCosts) -> int:
+    """A batch on its way through the network, from one layer to the next."""
+    return PREDICT_BATCH * (2 * costs.largest_bytes + PIXEL_BYTES * image_bytes(job.params.image))
+
+
+def _predict_memory(job: Job, costs: NetworkCosts) -> int:
+    n = job.sides.rows
+    network = 2 * costs.state_bytes + (0 if _on_gpu(costs) else _forward_bytes(job, costs))
+    tables = job.split_memory + (ROW_MEMORY["place"] + 2 * job.counts.name_bytes) * n
+    # The outputs of all batches are put together at the end: twice.
+    return job.sound.base_torch_bytes + tables + network + 2 * n * _output_bytes(job, costs)
+
+
+def _baselines(job: Job) -> Need:
+    n, n_folds = job.sides.rows, len(job.params.runs.folds)
+    n_classes, n_values = len(job.counts.by_label), 3 * THUMBNAIL_CELLS**2
+    row = 3 * 8 * n_classes + job.counts.name_bytes + 10
+    fitting = job.sides.train * n_values * n_classes * job.sound.fit_per_value
+    # scikit-learn takes about as long to start as torch
+    each = job.sound.start_torch_seconds + job.split_seconds + n * job.sound.thumbnail_per_block + fitting
+    tables = job.split_memory + n * (ROW_MEMORY["block"] + ROW_MEMORY["gain"] + ROW_MEMORY["place"])
+    # Thumbnails, and in double precision: standardised, its rows to learn from, and a copy of each for scikit-learn.
+    values = n_values * (n * (4 + 8 + 8) + job.sides.train * (8 + 8))
+    return Need(
+        stage="fit_baselines",
+        runs=n_folds,
+        items=amount(n_folds, "fold"),
+        seconds=n_folds * each,
+        disk=n_folds * (rows_in_chunks(n, min(n, 256)) * row + FILE_BYTES),
+        memory=job.sound.base_bytes + SKLEARN_BYTES + tables + values,
+    )
+
+
+def _evaluate(job: Job) -> Need:
+    n_runs = len(job.params.runs.folds) * len(job.networks)
+    levels = 2 * (len(job.networks) + 4)  # blocks and clips; each member, their mean and three baselines
+    drawing = levels * job.params.evaluate.n_resamples * job.counts.n_units * DRAW_SECONDS
+    names = n_runs * job.sides.rows * 2 * (job.counts.name_bytes + 60)
+    reading = (len(job.params.runs.folds) + n_runs) * job.split_seconds
+    return Need(
+        stage="evaluate_model",
+        runs=1,
+        items=amount(n_runs, "run"),
+        seconds=job.sound.start_seconds + drawing + reading,
+        disk=100 * job.sides.rows + 100_000,
+        memory=job.sound.base_bytes + 2 * job.split_memory + names + 2**26,
+        in_cache=False,
+    )
+
+
+def _report(job: Job) -> Need:
+    n_pictures = len(job.counts.by_label) + job.params.report.wrong_clips
+    return Need(
+        stage="report",
+        runs=1,
+        items="1 page",
+        seconds=job.sound.start_torch_seconds + job.split_seconds,
+        disk=100_000 + round(0.7 * n_pictures * image_bytes(job.params.image)),  # a PNG of half, as text
+        memory=job.sound.base_torch_bytes + job.split_memory + ROW_MEMORY["place"] * job.sides.rows,
+    )

@@ -1,0 +1,161 @@
+"""A quick measurement of a network: a few training steps and forward passes, on images of the present size."""
+
+import contextlib
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.errors import ModelError
+from pipeline.models.inference import outputs_of, refuse_unfit_images, to_input
+from pipeline.models.networks import IMAGENET_CLASSES, Network, start_network
+from pipeline.params.sections import Model, Train
+from pipeline.runs import PREDICT_BATCH, Compute
+from pipeline.store.images import Images
+from pipeline.store.tables import CurvePoint
+from pipeline.train import Recipe, Side, train_network
+
+STEP_SECONDS = 6.0  # that the step that is timed should stay under: of a larger batch a part is timed
+TIMED_STEPS = 3
+STEP = 1e-8  # learning rate: the weights do not matter, and must not diverge
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkCosts:
+    """What one member's network takes."""
+
+    device: str
+    step_seconds: float  # of train.batch_images
+    predict_seconds: float  # of one image
+    timed_images: int  # in the step that was timed; fewer than train.batch_images where that would take long
+    trainable_bytes: int
+    state_bytes: int  # weights and what else is saved with them
+    imagenet_bytes: int  # the same with ImageNet's head
+    saved_bytes: int  # kept for the backward pass, of one image
+    largest_bytes: int  # the largest of these
+    n_features: int  # that enter the head
+
+
+def measure_network(
+    model: Model, train: Train, *, n_classes: int, images: Images, block_ids: Sequence[str]
+) -> NetworkCosts:
+    """Measure with random weights; nothing is downloaded.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, or it cannot take images of this size.
+    """
+    device = Compute(train.device, train.threads, train.deterministic).prepare()
+    network = start_network(
+        model.name, n_classes=n_classes, weights=None, init="torchvision", seed=0, dropout=model.dropout
+    )
+    refuse_unfit_images(network, model.name, images.shape, normalise=model.normalise)
+    network.to(device)
+    names = [block_ids[i % len(block_ids)] for i in range((1 + TIMED_STEPS) * max(train.batch_images, PREDICT_BATCH))]
+    saved = _saved_for_backward(network, to_input(images.batch(names[:2]), normalise=model.normalise, device=device))
+    with contextlib.redirect_stderr(io.StringIO()):
+        n_images, seconds = _time_step(network, images, names, model, train, device)
+        # A forward pass takes about a third of a step.
+        predict, n_features = _time_predict(network, images, names[: min(3 * n_images, PREDICT_BATCH)], model, device)
+    head = sum(parameter.nbytes for parameter in network.head_parameters())
+    state = sum(value.nbytes for value in network.state_dict().values())
+    return NetworkCosts(
+        device=str(device),
+        step_seconds=seconds,
+        predict_seconds=predict,
+        timed_images=n_images,
+        trainable_bytes=sum(parameter.nbytes for parameter in network.parameters()),
+        state_bytes=state,
+        imagenet_bytes=state - head + head // n_classes * IMAGENET_CLASSES,
+        saved_bytes=sum(saved) // 2,
+        largest_bytes=max(saved) // 2,
+        n_features=n_features,
+    )
+
+
+def _saved_for_backward(network: Network, batch: Tensor) -> list[int]:
+    """Bytes of each tensor that a forward pass in training keeps for the backward pass, other than the weights."""
+    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()  # what two layers keep is there once
+        return tensor
+
+    network.train()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        logits = network(batch)  # alive until all is counted, or memory would be reused and counted once
+    del logits
+    return list(kept.values())
+
+
+def _time_step(
+    network: Network, images: Images, names: Sequence[str], model: Model, train: Train, device: torch.device
+) -> tuple[int, float]:
+    """How many images were in the step that was timed, and the seconds of a step of the whole batch.
+
+    Where a batch would take long, a part of it is timed, and what each further image adds is drawn on.
+    """
+    few = min(2, train.batch_images)
+    seconds_of_few = _step_seconds(network, images, names, model, train, device, n_images=2)
+    n_images = min(train.batch_images, max(4, int(2 * STEP_SECONDS / seconds_of_few)))
+    if n_images <= few:
+        return 2, seconds_of_few
+    try:
+        seconds = _step_seconds(network, images, names, model, train, device, n_images=n_images)
+    except ModelError:  # too little memory, which the estimate says by itself
+        return 2, seconds_of_few * train.batch_images / 2
+    each = max(0.0, (seconds - seconds_of_few) / (n_images - few))
+    return n_images, seconds + (train.batch_images - n_images) * each
+
+
+def _step_seconds(
+    network: Network,
+    images: Images,
+    names: Sequence[str],
+    model: Model,
+    train: Train,
+    device: torch.device,
+    *,
+    n_images: int,
+) -> float:
+    """Median seconds of a few steps after a first one, which sets up."""
+    at: list[float] = []
+
+    def note(_point: CurvePoint) -> None:
+        at.append(time.perf_counter())
+
+    recipe = Recipe(
+        seed=0,
+        normalise=model.normalise,
+        epochs=1,
+        batch_images=n_images,
+        learning_rate=STEP,
+        validate_every=1,
+        keep="last",
+        **train.model_dump(include={"optimizer", "head_rate_factor", "momentum", "weight_decay"}),
+    )
+    own = names[: (1 + TIMED_STEPS) * n_images]
+    n_classes = network.head_parameters()[0].shape[0]
+    side = Side(block_ids=own, labels=np.arange(len(own)) % n_classes)
+    train_network(network, images, side, None, n_classes=n_classes, recipe=recipe, device=device, on_point=note)
+    return float(np.median(np.diff(at)[:TIMED_STEPS]))
+
+
+def _time_predict(
+    network: Network, images: Images, names: Sequence[str], model: Model, device: torch.device
+) -> tuple[float, int]:
+    """Seconds of one image, reading it too, and the number of features."""
+    times = []
+    for _ in range(1 + TIMED_STEPS):  # the first sets up
+        start = time.perf_counter()
+        ((_, features),) = outputs_of(network, [images.batch(names)], normalise=model.normalise, device=device)
+        times.append(time.perf_counter() - start)
+    return float(np.median(times[1:])) / len(names), features.shape[1]

@@ -1,0 +1,140 @@
+"""What the stages need that work on one corpus at a time: from recordings to images."""
+
+from collections.abc import Sequence
+
+from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, ROW_SECONDS, Job, Need, image_bytes, rows_in_chunks
+from pipeline.plan.words import amount, duration
+from pipeline.store.arrays import SOUND_CHUNK
+from pipeline.store.sound import PIECE_SAMPLES, RUN_BLOCKS, RUN_SAMPLES
+
+DEMO_RATE = 48000  # Hz, the highest of the demo's
+
+
+def sound_needs(job: Job) -> list[Need]:
+    """Estimate the stages up to the images, in the order in which they run."""
+    demo = [_synthesize(job)] if any(clip.corpus == "demo" for clip in job.survey.clips) else []
+    return [*demo, _collect(job), _slice(job), _normalize(job), _render(job)]
+
+
+def _synthesize(job: Job) -> Need:
+    clips = [clip for clip in job.survey.clips if clip.corpus == "demo"]
+    seconds = sum(clip.decoded_seconds for clip in clips)
+    return Need(
+        stage="synthesize_demo",
+        runs=1,
+        items=amount(len(clips), "clip"),
+        seconds=job.sound.start_seconds + seconds * job.sound.demo_per_second,
+        disk=sum(clip.file_bytes for clip in clips),
+        memory=job.sound.base_bytes + round(max(clip.decoded_seconds for clip in clips) * DEMO_RATE * 2 * 8 * 12),
+    )
+
+
+def _collect(job: Job) -> Need:
+    n_samples = dict.fromkeys(job.params.corpora, 0)
+    for clip in job.survey.clips:
+        n_samples[clip.corpus] += clip.n_samples
+    disk = sum(4 * rows_in_chunks(n, SOUND_CHUNK) + FILE_BYTES for n in n_samples.values())
+    seconds = job.survey.seconds * job.sound.collect_per_second
+    decoding = job.workers * 2**18 * 2 * (4 + 8 + 4)  # a block of the decoder: read, averaged, rounded
+    sizes = [4 * clip.n_samples for clip in job.survey.clips]
+    work = [clip.decoded_seconds for clip in job.survey.clips]
+    return Need(
+        stage="collect_clips",
+        runs=len(job.params.corpora),
+        items=f"{amount(len(sizes), 'clip')}, {duration(sum(n_samples.values()) / job.params.audio.sample_rate)}",
+        seconds=len(n_samples) * job.sound.start_seconds + job.together(seconds, disk),
+        disk=disk + 300 * len(sizes),
+        # What has been read grows by an eighth at a time.
+        memory=job.sound.base_bytes
+        + decoding
+        + round(9 / 8 * held_at_once(sizes, work, job.workers))
+        + ROW_MEMORY["clip"] * len(sizes),
+    )
+
+
+def held_at_once(sizes: Sequence[int], work: Sequence[float], workers: int) -> int:
+    """Most bytes that are held while workers make results of some sizes and hand them on in their order.
+
+    A worker takes the next job when it is done with one; a result waits until all before it are there.
+    """
+    free = [0.0] * workers
+    most, handed_on = 0, 0.0
+    waiting: list[tuple[float, int]] = []
+    for size, seconds in zip(sizes, work, strict=True):
+        first = min(range(workers), key=free.__getitem__)
+        start = free[first]
+        free[first] = start + seconds
+        handed_on = max(handed_on, free[first])
+        waiting = [(until, n) for until, n in waiting if until > start]
+        waiting.append((handed_on, size))
+        most = max(most, sum(n for _, n in waiting))
+    return most
+
+
+def _slice(job: Job) -> Need:
+    n = job.counts.n_blocks
+    looking = n * job.sound.loudness_per_block if job.params.slice.silent_blocks == "drop" else 0.0
+    n_corpora = len(job.params.corpora)
+    return Need(
+        stage="slice_blocks",
+        runs=len(job.params.corpora),
+        items=_blocks(job),
+        seconds=n_corpora * job.sound.start_seconds + looking + n * ROW_SECONDS,
+        disk=n * (2 * job.counts.name_bytes + 20),
+        memory=job.sound.base_bytes + 2 * ROW_MEMORY["block"] * n,
+    )
+
+
+def _normalize(job: Job) -> Need:
+    n = job.counts.n_blocks
+    rows = n * (ROW_MEMORY["block"] + ROW_MEMORY["gain"] + ROW_MEMORY["measurement"])
+    # Of a piece of sound and of what is computed from it in double precision; of the gates of one clip's blocks.
+    pieces = job.workers * (PIECE_SAMPLES * 40 + 4 * RUN_SAMPLES)
+    gates = max(job.counts.of_clip) * (10 * job.params.slice.block_seconds + 1) * 50 * job.workers
+    return Need(
+        stage="normalize_loudness",
+        runs=len(job.params.corpora),
+        items=amount(n, "block"),
+        seconds=len(job.params.corpora) * job.sound.start_seconds + job.together(n * job.sound.loudness_per_block, 0),
+        disk=n * (job.counts.name_bytes + 35),
+        memory=job.sound.base_bytes + rows + pieces + round(gates),
+    )
+
+
+def _render(job: Job) -> Need:
+    n, image = job.counts.n_blocks, image_bytes(job.params.image)
+    names = 1024 * job.counts.name_bytes * len(job.params.corpora)
+    disk = n * (image + 24) + rows_in_chunks(n, 1024) * job.counts.name_bytes + names
+    return Need(
+        stage="render_spectrograms",
+        runs=len(job.params.corpora),
+        items=amount(n, "image"),
+        seconds=len(job.params.corpora) * job.sound.start_torch_seconds
+        + job.together(n * job.sound.render_per_block, disk),
+        disk=disk,
+        memory=job.sound.base_torch_bytes
+        + n * (ROW_MEMORY["block"] + ROW_MEMORY["gain"] + 2 * job.counts.name_bytes)
+        + _held_while_rendering(job, image),
+    )
+
+
+def _held_while_rendering(job: Job, image: int) -> int:
+    """A round of jobs with its sound, and its pictures until they are written; and what each worker computes with."""
+    params = job.params
+    rate = params.audio.sample_rate
+    block, slide = round(params.slice.block_seconds * rate), params.slice.slide_seconds * rate
+    in_run = max(1, min(RUN_BLOCKS, int((RUN_SAMPLES - block) / slide) + 1, max(job.counts.of_clip)))
+    n_runs = sum(-(-n // in_run) for n in job.counts.of_clip)
+    round_of_runs = min(4 * job.workers, n_runs)
+    n_frames = (
+        params.slice.block_seconds - params.spectrogram.window_length(rate) / rate
+    ) / params.spectrogram.hop_seconds
+    # Per frame: its window, twice, and per bin a complex number, a power and a copy of it.
+    frames = (n_frames + 1) * (8 * params.spectrogram.window_length(rate) + 8 * params.spectrogram.fft_length)
+    sound = 4 * (block + (in_run - 1) * min(slide, block))
+    return round(round_of_runs * (sound + in_run * image) + job.workers * (frames + 8 * image))
+
+
+def _blocks(job: Job) -> str:
+    at_most = "at most " if job.params.slice.silent_blocks == "drop" else ""
+    return at_most + amount(job.counts.n_blocks, "block")

@@ -1,0 +1,196 @@
+"""What was run, in words: the corpora, how sound became images, the split, the training, and what computed it."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.report.axes import text_of
+from pipeline.report.spectrograms import Sound
+from pipeline.store.files import read_json
+from pipeline.store.paths import model_folder, rejected_csv, run_key
+from pipeline.store.tables import Rejected, SpectrogramFile, read_rows
+
+Values = Mapping[str, Any]
+MOST_REASONS = 10  # for rejecting recordings; the rest are counted together
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table with a heading for each column and each row."""
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    figures: bool = False  # of numbers, set right
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Terms and what they are."""
+
+    heading: str
+    items: Sequence[tuple[str, str]]
+
+
+def corpora_table(corpora: Sequence[str], split: Values, sound: Sound) -> Table:
+    """What each corpus brought and what of it was rejected."""
+    rows = []
+    for corpus in corpora:
+        own = split["corpora"][corpus]
+        licences = Counter(clip.licence for clip in sound.clips.values() if clip.corpus == corpus)
+        counts = [str(sum(own[name].values())) for name in ("clips", "blocks")]
+        rows.append([corpus, *counts, f"{own['seconds']:.1f}", str(own["rejected"]), ", ".join(sorted(licences))])
+    return Table("Corpora", ["corpus", "clips", "blocks", "seconds", "rejected", "licence"], rows, figures=True)
+
+
+def classes_table(corpora: Sequence[str], split: Values) -> Table:
+    """Clips and blocks of each label, over all corpora, as the corpora name it."""
+    clips, blocks = (
+        sum((Counter(split["corpora"][corpus][name]) for corpus in corpora), Counter()) for name in ("clips", "blocks")
+    )
+    rows = [[label, str(clips[label]), str(blocks[label])] for label in sorted({*clips, *blocks})]
+    return Table("Clips and blocks of each class", ["class", "clips", "blocks"], rows, figures=True)
+
+
+def rejected_table(corpora: Sequence[str]) -> Table:
+    """Why recordings were rejected, the commonest reasons first."""
+    reasons: Counter[tuple[str, str]] = Counter()
+    for corpus in corpora:
+        reasons.update((corpus, row.reason) for row in read_rows(rejected_csv(corpus), Rejected))
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    rows = [[corpus, str(n), reason] for (corpus, reason), n in ordered[:MOST_REASONS]]
+    if rest := ordered[MOST_REASONS:]:
+        rows.append(["all", str(sum(n for _, n in rest)), f"{len(rest)} further reasons"])
+    return Table("Rejected recordings", ["corpus", "recordings", "reason"], rows)
+
+
+def left_out_table(corpora: Sequence[str], split: Values) -> Table:
+    """What slicing left out of the accepted clips."""
+    rows = []
+    for corpus in corpora:
+        for reason, classes in sorted(split["corpora"][corpus]["left_out"].items()):
+            blocks = sum(entry["blocks"] for entry in classes.values())
+            seconds = sum(entry["seconds"] for entry in classes.values())
+            rows.append([corpus, str(blocks), f"{seconds:.1f}", reason])
+        if filled := sum(split["corpora"][corpus]["filled_blocks"].values()):
+            rows.append([corpus, str(filled), "", "not left out, but filled up: the clip is shorter than the block"])
+    return Table("Left out when slicing", ["corpus", "blocks", "seconds", "reason"], rows)
+
+
+def representation_facts(representation: Values, sections: Mapping[str, Values]) -> Facts:
+    """How a recording becomes blocks, and a block an image."""
+    how, cut, loud = representation, sections["slice"], sections["loudness"]
+    hop = f"a frame every {1000 * how['hop_seconds']:g} ms"
+    level = "levels as recorded"
+    if loud["scope"] != "none":
+        unit = {"lufs": "LUFS", "rms": "dB RMS", "peak": "dB peak"}.get(loud["method"])
+        target = f"to {text_of(loud['target_db'])} {unit}" if unit else "to zero mean and unit variance"
+        level = f"each {loud['scope']} {target}, at most {loud['max_gain_db']:g} dB of gain"
+    columns = f"resampled to {how['n_columns']} columns" if how["n_columns"] else "a column for each frame"
+    low, high = text_of(how["low_db"]), text_of(how["high_db"])
+    window_ms = 1000 * how["window_length"] / how["sample_rate"]
+    return Facts(
+        "From sound to image",
+        [
+            ("Sound", f"mono, {how['sample_rate']} Hz"),
+            ("Blocks", f"{cut['block_seconds']:g} s, one every {cut['slide_seconds']:g} s"),
+            ("Shorter clips", f"{cut['short_clips']}; rest of a clip: {cut['tail']}; silent: {cut['silent_blocks']}"),
+            ("Loudness", level),
+            ("Frames", f"{how['window']} window of {how['window_length']} samples ({window_ms:.3g} ms), {hop}"),
+            ("Spectrum", f"power spectral density, dB re 1/Hz; FFT of {how['fft_length']} samples"),
+            (
+                "Frequency axis",
+                f"{how['axis']}, {how['n_bands']} bands from {how['min_hz']:g} to {how['max_hz']:g} Hz",
+            ),
+            ("Time axis", columns),
+            ("Colours", f"{how['n_colours']} of {how['colormap']}, from {low} to {high} dB re 1/Hz"),
+            ("Image", f"{how['width']} \N{MULTIPLICATION SIGN} {how['height']} pixels"),
+        ],
+    )
+
+
+def split_facts(metrics: Values, split: Values, sections: Mapping[str, Values]) -> Facts:
+    """How blocks came to their sides, and what the intervals are."""
+    how, own = sections["split"], metrics["split"]
+    share = f" ({how['test_fraction']:g} of the blocks)" if how["method"] == "holdout" else ""
+    watched = {"none": "none", "test": "the test side itself"}.get(
+        how["validation"], f"{how['validation_fraction']:g} of the training side's blocks"
+    )
+    resamples, unit = sections["evaluate"]["n_resamples"], metrics["clip"]["unit"]
+    return Facts(
+        "Split and intervals",
+        [
+            ("Unit", f"{own['by']}: never on two sides; {split['units']} units"),
+            ("Method", f"{own['method']}{share}; {len(own['folds'])} of {own['n_folds']} folds run"),
+            ("Stratified", "yes" if how["stratify"] else "no"),
+            (
+                "Classes balanced",
+                {"train": "on the training side", "all": "before the split"}.get(own["balance"], "no"),
+            ),
+            ("Validation side", watched),
+            ("Seed", str(how["seed"])),
+            ("Intervals", f"95 %, percentile bootstrap over units ({unit} for clips), {resamples} resamples"),
+        ],
+    )
+
+
+def folds_table(metrics: Values, split: Values) -> Table:
+    """Blocks on each side of each fold that was run."""
+    rows = []
+    for fold in metrics["split"]["folds"]:
+        own = split["folds"][str(fold)]
+        sides = [str(sum(own[side].values())) for side in ("train", "validation", "test", "dropped")]
+        rows.append([str(fold), *sides, str(own["train_units"]), str(own["test_units"])])
+    columns = ["fold", "train", "validation", "test", "dropped", "units, train", "units, test"]
+    return Table("Blocks on each side", columns, rows, figures=True)
+
+
+def members_table(metrics: Values, members: Mapping[str, Values]) -> Table:
+    """Network, starting weights and training of each member: a column each, a row for each setting."""
+    columns = []
+    for name, member in members.items():
+        model, train, start = member["model"], member["train"], metrics["start"][name]
+        columns.append(
+            {
+                "network": start["network"],
+                "starting weights": start["weights"],
+                "their SHA-256": start.get("sha256", ""),
+                "random weights drawn by": model["init"],
+                "dropout": "the network's own" if model["dropout"] is None else f"{model['dropout']:g}",
+                "pixels enter as": model["normalise"],
+                "seed": str(member["seed"]),
+                **{key.replace("_", " "): _setting(value) for key, value in train.items() if key != "threads"},
+            }
+        )
+    rows = [[key, *(column[key] for column in columns)] for key in columns[0] if any(c[key] for c in columns)]
+    return Table("Networks and training", ["setting", *(f"member {name}" for name in members)], rows)
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def provenance_table(folds: Sequence[int], members: Sequence[str]) -> Table:
+    """Device and versions that trained each run; runs made alike share a column."""
+    made: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for fold in folds:
+        for member in members:
+            said = read_json(model_folder(run_key(fold, member)) / "provenance.json")
+            packages = said.pop("packages", {})
+            flat = {**{key: str(value) for key, value in said.items()}, **packages}
+            made.setdefault(tuple(flat.items()), []).append(run_key(fold, member))
+    columns = [dict(items) for items in made]
+    names = dict.fromkeys(name for column in columns for name in column)
+    heads = ["all runs"] if len(made) == 1 else [", ".join(runs) for runs in made.values()]
+    rows = [[name, *(column.get(name, "") for column in columns)] for name in names]
+    return Table("Device and versions that trained it", ["", *heads], rows)
+
+
+def content_table(listed: Sequence[SpectrogramFile]) -> Table:
+    """Digest of the pixels of each corpus's images: what exactly the networks saw."""
+    return Table(
+        "Images, by content", ["corpus", "SHA-256 of the pixels"], [[row.corpus, row.sha256] for row in listed]
+    )

@@ -1,0 +1,160 @@
+"""Spectrograms to look at: which blocks are shown, and each as a picture with its axes."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.errors import StoreError
+from pipeline.features.colour import colour_table
+from pipeline.features.spectrogram import SpectrogramSpec
+from pipeline.report.axes import Tick, hz_ticks, linear_ticks, second_ticks
+from pipeline.store.images import Images
+from pipeline.store.paths import SPLIT, blocks_csv, clips_csv
+from pipeline.store.tables import Block, Clip, ClipAnswer, SplitRow, read_all, read_rows
+
+MOST_PIXELS = 512  # of a picture's side in the page; shown at half of that
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One block's spectrogram, ready to be drawn with its axes."""
+
+    pixels: str  # data URI
+    colours: str  # data URI of the colour bar, the highest level at the top
+    seconds: Sequence[Tick]
+    hz: Sequence[Tick]
+    decibels: Sequence[Tick]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A block that is shown, and what is said of it."""
+
+    label: str
+    clip: Clip
+    starts: float  # where the block starts in its recording, seconds
+    seconds: float  # how long it is
+    fill: str
+    picture: Picture
+    answer: ClipAnswer | None = None
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The clips and blocks of all corpora of a run."""
+
+    clips: Mapping[str, Clip]
+    blocks: Mapping[str, Block]
+
+    @classmethod
+    def of(cls, corpora: Sequence[str]) -> "Sound":
+        """Read them."""
+        clips = read_all([clips_csv(corpus) for corpus in corpora], Clip)
+        blocks = read_all([blocks_csv(corpus) for corpus in corpora], Block)
+        return cls({clip.clip_id: clip for clip in clips}, {block.block_id: block for block in blocks})
+
+
+def show_classes(sound: Sound, images: Images) -> list[Shown]:
+    """Show one block of each class, in the order of their names; no model has a say in which.
+
+    It is the middle block, in time, of the class's clip of median length, among the recordings themselves (variant 0);
+    of an even number the earlier or shorter one, of equal lengths the first by name.
+    """
+    clips_of: dict[str, set[str]] = {}
+    blocks_of: dict[str, set[str]] = {}
+    for row in read_rows(SPLIT, SplitRow):
+        if _block(sound, row.block_id).variant == 0:
+            clips_of.setdefault(row.label, set()).add(row.clip_id)
+            blocks_of.setdefault(row.clip_id, set()).add(row.block_id)
+    shown = []
+    for label, names in sorted(clips_of.items()):
+        clip_id = _middle(sorted((_clip(sound, name).seconds, name) for name in names))[1]
+        block_id = _middle(sorted((_block(sound, name).start, name) for name in blocks_of[clip_id]))[1]
+        shown.append(_show(sound, images, block_id, label))
+    return shown
+
+
+def show_wrong(sound: Sound, images: Images, answers: Sequence[ClipAnswer], *, at_most: int) -> list[Shown]:
+    """Show the worst block of each clip answered wrong, those with the least probability of their class first."""
+    wrong = [answer for answer in answers if answer.predicted != answer.actual]
+    worst = sorted(wrong, key=lambda answer: (answer.of_actual, answer.clip_id))[:at_most]
+    return [_show(sound, images, answer.worst_block, answer.actual, answer) for answer in worst]
+
+
+def picture_of(pixels: NDArray[np.uint8], representation: Mapping[str, Any], *, n_samples: int) -> Picture:
+    """Turn an image (height, width, 3) of a block of `n_samples` into a picture with ticks.
+
+    Parameters
+    ----------
+    representation
+        The attributes of the image's file: how sound became an image.
+
+    Raises
+    ------
+    StoreError
+        If an attribute is not there.
+    """
+    needed = [item.name for item in fields(SpectrogramSpec)] + ["low_db", "high_db", "colormap", "n_colours"]
+    if missing := [name for name in needed if name not in representation]:
+        raise StoreError(
+            f"the rendered images do not state their {', '.join(missing)}: "
+            "run `dvc repro -f` on the stage that renders them"
+        )
+    spec = SpectrogramSpec(**{item.name: representation[item.name] for item in fields(SpectrogramSpec)})
+    low, high = representation["low_db"], representation["high_db"]
+    return Picture(
+        pixels=_png(pixels),
+        colours=_png(colour_table(representation["colormap"], representation["n_colours"])[::-1, None]),
+        seconds=second_ticks(n_samples, spec),
+        hz=hz_ticks(spec),
+        decibels=linear_ticks(low, high, at_most=7),
+    )
+
+
+def _show(sound: Sound, images: Images, block_id: str, label: str, answer: ClipAnswer | None = None) -> Shown:
+    block = _block(sound, block_id)
+    clip = _clip(sound, block.clip_id)
+    picture = picture_of(images.batch([block_id])[0], images.representation, n_samples=block.n_samples)
+    rate = images.representation["sample_rate"]
+    return Shown(
+        label=label,
+        clip=clip,
+        starts=clip.start_seconds + block.start / rate,
+        seconds=block.n_samples / rate,
+        fill=block.fill,
+        picture=picture,
+        answer=answer,
+    )
+
+
+def _block(sound: Sound, block_id: str) -> Block:
+    if block_id not in sound.blocks:
+        raise StoreError(f"block {block_id} was split or answered but is not in data/processed/blocks: run `dvc repro`")
+    return sound.blocks[block_id]
+
+
+def _clip(sound: Sound, clip_id: str) -> Clip:
+    if clip_id not in sound.clips:
+        raise StoreError(f"clip {clip_id} was split but is not in data/processed/clips: run `dvc repro`")
+    return sound.clips[clip_id]
+
+
+def _middle(ordered: Sequence[Any]) -> Any:
+    return ordered[(len(ordered) - 1) // 2]
+
+
+def _png(pixels: NDArray[np.uint8]) -> str:
+    """Pixels (height, width, 3) as a PNG in a data URI; larger ones are reduced."""
+    picture = Image.fromarray(np.ascontiguousarray(pixels))
+    size = (min(picture.width, MOST_PIXELS), min(picture.height, MOST_PIXELS))
+    if size != picture.size:
+        picture = picture.resize(size, Image.Resampling.BOX)
+    file = io.BytesIO()
+    picture.save(file, format="PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode('ascii')}"

@@ -1,0 +1,120 @@
+"""What cannot fit is named with the stage, what it needs, what is there and what to change; what fits is not."""
+
+import dataclasses
+
+import pytest
+from plan.cases import GB, NETWORK, clip, job, machine, params
+
+from pipeline.plan.fit import cached_bytes, misfits, refusals
+from pipeline.plan.job import Need
+
+MB = 10**6
+
+
+def need(stage="render_spectrograms", *, disk=0, memory=0, gpu=0, in_cache=True):
+    return Need(stage=stage, runs=1, items="", seconds=0.0, disk=disk, memory=memory, gpu=gpu, in_cache=in_cache)
+
+
+TWO = [need(disk=30 * GB), need("collect_clips", disk=10 * GB)]
+
+
+def test_what_fits_is_not_named():
+    assert misfits(TWO, machine(free_disk=80 * GB)) == []
+
+
+def test_copies_in_the_cache_count():
+    (line,) = misfits(TWO, machine(free_disk=80 * GB - 1))
+    assert line == (
+        "render_spectrograms needs 30 GB of disk (60 GB with DVC's cache), all stages 80 GB, 80 GB are free on /here: "
+        "use a disk with more space, lower image.height and image.width, or raise slice.slide_seconds"
+    )
+
+
+def test_links_take_no_space():
+    linked = machine(free_disk=40 * GB, cache_link="reflink")
+    assert misfits(TWO, linked) == []
+    assert cached_bytes(TWO, linked) == 0
+    assert "DVC's cache" not in misfits(TWO, dataclasses.replace(linked, free_disk=39 * GB))[0]
+
+
+def test_what_git_keeps_is_not_in_the_cache():
+    assert cached_bytes([need(disk=3 * GB), need(disk=5 * GB, in_cache=False)], machine()) == 3 * GB
+
+
+def test_a_cache_on_another_disk_is_compared_with_that_disk():
+    apart = machine(one_disk=False, free_disk=40 * GB, free_cache_disk=39 * GB)
+    (line,) = misfits(TWO, apart)
+    assert "all stages 40 GB, 39 GB are free on /here/.dvc/cache" in line
+    (line,) = misfits(TWO, dataclasses.replace(apart, free_disk=39 * GB, free_cache_disk=40 * GB))
+    assert line.startswith("render_spectrograms needs 30 GB of disk, all stages 40 GB, 39 GB are free on /here:")
+    linked = dataclasses.replace(apart, free_disk=0, free_cache_disk=40 * GB, cache_link="symlink")
+    assert misfits(TWO, linked) == []
+
+
+def test_each_stage_that_lacks_memory_is_named():
+    needs = [
+        need(memory=9 * GB),
+        need("train_model", memory=8 * GB + 1),
+        need("split_blocks", memory=8 * GB),
+        need("evaluate_model", memory=20 * GB),
+    ]
+    lines = misfits(needs, machine())
+    assert lines == [
+        "render_spectrograms needs 9 GB of memory, 8 GB are free: use a machine with more, lower machine.workers, or "
+        "image.height and image.width",
+        "train_model needs 8 GB of memory, 8 GB are free: use a machine with more, lower train.batch_images, or "
+        "choose a smaller model.name",
+        "evaluate_model needs 20 GB of memory, 8 GB are free: use a machine with more, raise slice.slide_seconds",
+    ]
+
+
+def test_the_gpu_has_its_own_memory():
+    needs = [need("train_model", memory=1 * GB, gpu=12 * GB)]
+    assert misfits(needs, machine(free_gpu=12 * GB)) == []
+    (line,) = misfits(needs, machine(free_gpu=11 * GB))
+    assert line == (
+        "train_model needs 12 GB of the GPU's memory, 11 GB are free: lower train.batch_images, or choose a smaller "
+        "model.name, or set train.device to cpu"
+    )
+
+
+CLIPS = [clip(11, "joy"), clip(11, "anger", path="b")]
+
+
+def test_a_run_that_every_stage_accepts_is_refused_nowhere():
+    assert refusals(job(CLIPS)) == []
+
+
+def test_bands_above_half_of_some_rate_are_refused_before_hours_of_work():
+    uneven = [*CLIPS, clip(11, "joy", path="slow", rate=6000)]
+    (line,) = refusals(job(uneven))
+    assert line.startswith("render_spectrograms: made/slow: recorded at 6000 Hz, others at up to 8000 Hz")
+    assert line.endswith("set spectrogram.max_hz to 3000 or lower")
+    assert refusals(job(uneven, params(spectrogram__max_hz=3000.0))) == []
+    assert refusals(job([*CLIPS, clip(1, path="slow", rate=6000)], params(slice__short_clips="reject"))) == []
+
+
+def test_one_class_is_refused():
+    (line,) = refusals(job([clip(11), clip(4)]))
+    assert line.startswith("split_blocks: only one class, 'joy'")
+
+
+def test_more_rows_than_a_split_may_have_are_refused():
+    chosen = params(split__n_folds=1000, slice__slide_seconds=0.01)
+    clips = [clip(102, path="a"), clip(2.0, "anger", path="b")]  # 10001 blocks and 1
+    (line,) = refusals(job(clips, chosen))
+    assert line == (
+        "split_blocks: 1000 folds of 10002 blocks make more than 10000000 rows: use split.method kfold with "
+        "split.n_folds of at most 999"
+    )
+
+
+def test_a_fold_that_leave_one_out_does_not_make_is_refused():
+    chosen = params(split__method="leave_one_out", runs__folds=[0, 2])
+    (line,) = refusals(job(CLIPS, chosen, networks={"a": NETWORK}))
+    assert line == "train_model: there is no fold 2: this split has folds 0 to 1: change runs.folds"
+
+
+@pytest.mark.parametrize("free", [0, 1])
+def test_a_full_disk_is_named_even_for_small_outputs(free):
+    assert len(misfits([need(disk=2 * MB)], machine(free_disk=free))) == 1

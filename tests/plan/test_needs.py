@@ -1,0 +1,262 @@
+"""Seconds and bytes of each stage, by hand; and the bytes of the outputs against a small project's real files."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from made_run import one_thread  # noqa: F401 (keeps torch's settings)
+from plan.cases import NETWORK, SOUND, clip, job, params, write_sound
+from ruamel.yaml import YAML
+from torch import nn, zeros
+
+from pipeline.collect import collect_clips
+from pipeline.corpora import list_recordings
+from pipeline.features.spectrogram import SpectrogramSpec
+from pipeline.fold_baselines import fit_baselines
+from pipeline.listing import list_spectrograms
+from pipeline.models.checkpoint import WEIGHTS
+from pipeline.models.weights import fetch_weights
+from pipeline.normalize import normalize_corpus
+from pipeline.plan.job import rows_in_chunks
+from pipeline.plan.model_needs import model_needs
+from pipeline.plan.network_costs import _saved_for_backward, measure_network
+from pipeline.plan.sound_needs import held_at_once, sound_needs
+from pipeline.plan.survey import survey_corpora
+from pipeline.render import ImageSpec, render_corpus
+from pipeline.runs import Compute, predict_run, train_run
+from pipeline.slicing import slice_corpus
+from pipeline.split.corpora import split_corpora
+from pipeline.store import paths
+from pipeline.store.images import open_images
+from pipeline.store.tables import Block, read_rows
+from pipeline.train import Recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+# 4 clips of 11 s: 10 blocks each, 40 in all; a fold trains on 2/3 of the 20 of each class.
+CLIPS = [clip(11, label, path=f"{label}{number}") for label in ("joy", "anger") for number in range(2)]
+
+
+def needs(clips=CLIPS, chosen=None, **changed):
+    made = job(clips, chosen, **changed)
+    return {need.stage: need for need in [*sound_needs(made), *model_needs(made)]}
+
+
+def test_every_stage_of_the_pipeline_has_a_row_in_its_order():
+    stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    rows = list(needs([*CLIPS, clip(20, corpus="demo")], params(corpora=["demo", "made"])))
+    assert set(stages) <= set(rows)
+    assert [name for name in rows if name in stages] == sorted(stages, key=rows.index)
+
+
+def test_what_runs_per_corpus_fold_and_member_is_counted_so():
+    chosen = params(
+        corpora=["made", "other"],
+        runs__folds=[0, 2],
+        runs__members=["a", "b", "c"],
+        members={name: {"seed": 0, "model": {}, "train": {}} for name in "abc"},
+    )
+    runs = {stage: need.runs for stage, need in needs([*CLIPS, clip(4, corpus="other")], chosen).items()}
+    assert runs.pop("train_model") == runs.pop("predict_blocks") == 6
+    assert runs.pop("fetch_weights") == 3
+    assert runs.pop("fit_baselines") == 2
+    per_corpus = ("collect_clips", "slice_blocks", "normalize_loudness", "render_spectrograms")
+    assert {runs.pop(stage) for stage in per_corpus} == {2}
+    assert set(runs.values()) == {1}
+
+
+def test_work_that_workers_share_takes_its_part_of_the_time():
+    # 400 clips of 11 s at 0.01 s a second: 44 s of work; 4000 blocks at 20 ms: 80 s
+    clips = [dataclasses.replace(one) for one in CLIPS for _ in range(100)]
+    alone = needs(clips, workers=1)
+    assert alone["collect_clips"].seconds == pytest.approx(1 + 44)
+    assert alone["render_spectrograms"].seconds == pytest.approx(3 + 80)
+    shared = needs(clips, workers=4)  # four at 80 %
+    assert shared["collect_clips"].seconds == pytest.approx(1 + 44 / 3.2)
+    assert shared["normalize_loudness"].seconds == pytest.approx(1 + 4000 * 0.002 / 3.2)
+    assert shared["render_spectrograms"].seconds == pytest.approx(3 + 80 / 3.2)
+
+
+def test_many_workers_cannot_be_quicker_than_the_one_writer():
+    sound = dataclasses.replace(SOUND, written_per_second=1e6)
+    need = needs(sound=sound, workers=1000)["collect_clips"]
+    assert need.seconds == pytest.approx(1 + need.disk / 1e6, rel=0.01)
+
+
+def test_slicing_only_listens_where_silence_is_dropped():
+    kept, dropped = (needs(chosen=params(slice__silent_blocks=how))["slice_blocks"] for how in ("keep", "drop"))
+    assert kept.items == "40 blocks"
+    assert dropped.items == "at most 40 blocks"
+    assert dropped.seconds - kept.seconds == pytest.approx(40 * 0.002)  # not shared: slicing has one thread
+
+
+def test_training_time_is_steps_and_validations():
+    # 13 + 13 of 40 blocks, rounded from 26.67 to 27: 4 steps of 8 images, 2 epochs; points at 3, 6 and 8
+    need = needs(chosen=params(split__balance="none"))["train_model"]
+    assert need.items == "3 runs, about 27 images"
+    run = 3 + 8 * 0.5 + 2 * 0.1
+    assert need.seconds == pytest.approx(3 * run, abs=0.01)
+    watched = needs(chosen=params(split__balance="none", split__validation="test"))["train_model"]
+    assert watched.seconds == pytest.approx(3 * (run + 3 * 13 * 0.01), abs=0.01)  # 13 images on the test side
+
+
+def test_members_have_their_own_network_and_recipe():
+    chosen = params(
+        runs__members=["a", "b"],
+        members={
+            "a": {"seed": 0, "model": {}, "train": {}},
+            "b": {"seed": 0, "model": {"name": "resnet18"}, "train": {"epochs": 4, "batch_images": 27}},
+        },
+    )
+    other = dataclasses.replace(NETWORK, step_seconds=2.0, state_bytes=300_000_000)
+    need = needs(chosen=chosen, networks={"a": NETWORK, "b": other})["train_model"]
+    first, second = 3 + 8 * 0.5 + 0.2, 3 + 4 * 2.0 + 0.6  # 27 images in one batch, four epochs
+    assert need.seconds == pytest.approx(3 * (first + second), abs=0.01)
+    assert need.disk == pytest.approx(3 * 400_000_000, rel=0.001)
+
+
+def learning(**keys):
+    """Bytes of training beyond a process with torch."""
+    made = {"train__batch_images": 10, "image__height": 100, "image__width": 50, **keys}
+    return needs(chosen=params(**made))["train_model"].memory - SOUND.base_torch_bytes
+
+
+def test_memory_of_training_is_weights_state_and_batch():
+    # 0.1 GB each of weights, gradients, two moments of AdamW; weights once more, larger than a batch of about 10 MB
+    tables = 3 * 40 * 540 + 40 * 250
+    assert learning() == pytest.approx(1.25 * 500e6 + tables)
+    assert learning(train__optimizer="sgd") == pytest.approx(1.25 * 400e6 + tables)
+    assert learning(train__optimizer="sgd", train__momentum=0.0) == pytest.approx(1.25 * 300e6 + tables)
+    best = {"train__keep": "best", "split__validation": "test"}
+    assert learning(**best) == pytest.approx(1.25 * 700e6 + tables)
+    # A large batch: 1000 x (1 MB kept + twice 0.1 MB of gradients + 9 bytes for each of 15,000 values)
+    assert learning(train__batch_images=1000) == pytest.approx(1.25 * (400e6 + 1000 * 1.335e6) + tables)
+
+
+def test_on_a_gpu_what_is_learned_lies_there():
+    on_gpu = needs(networks={"a": dataclasses.replace(NETWORK, device="cuda:1")})["train_model"]
+    on_cpu = needs()["train_model"]
+    assert on_gpu.gpu == pytest.approx(625e6)
+    assert on_cpu.gpu == 0
+    assert on_gpu.memory < on_cpu.memory
+
+
+def test_starting_weights_are_copied_for_each_member():
+    assert needs()["fetch_weights"].disk < 1000
+    assert needs(weights=250_000_000)["fetch_weights"].disk == pytest.approx(250e6, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "work", "workers", "held"),
+    [
+        ([5, 7, 3], [1, 1, 1], 1, 7),  # one after the other
+        ([4, 4, 4, 4], [1, 1, 1, 1], 2, 8),  # two at a time
+        ([10, 1, 2, 3], [9, 1, 1, 1], 2, 16),  # all wait for the first
+        ([1, 10, 1], [1, 9, 1], 2, 11),  # the third starts when the first is handed on
+    ],
+)
+def test_results_wait_for_those_before_them(sizes, work, workers, held):
+    assert held_at_once(sizes, work, workers) == held
+
+
+def test_long_clips_are_whole_in_memory_while_they_are_collected():
+    hour = [clip(3600, path=str(number)) for number in range(3)]
+    two, one = (needs(hour, workers=workers)["collect_clips"].memory for workers in (2, 1))
+    whole = 3600 * 8000 * 4 * 9 / 8
+    assert two - one == pytest.approx(whole, rel=0.1)
+    assert one == pytest.approx(SOUND.base_bytes + whole, rel=0.1)
+
+
+def test_rendering_holds_a_round_of_pictures():
+    clips = [clip(1001, path="long")]  # 1000 blocks: 32 runs, of which 8 in a round of two workers
+    large, small = (
+        needs(clips, params(image__height=size, image__width=1000))["render_spectrograms"].memory
+        for size in (1000, 500)
+    )
+    assert large - small == pytest.approx((8 * 32 + 2 * 8) * 1_500_000)
+
+
+def test_chunks_are_whole_on_disk():
+    assert [rows_in_chunks(n, 256) for n in (0, 1, 256, 257)] == [0, 256, 256, 512]
+
+
+def test_what_is_kept_for_the_backward_pass_is_counted_once_and_without_weights():
+    layers = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 5))
+    # What enters the first layer, 2 x 4 floats; what leaves ReLU, 2 x 3, which the third layer keeps too.
+    assert sorted(_saved_for_backward(layers, zeros(2, 4))) == [24, 32]
+
+
+def make_outputs(chosen, root):
+    """Run every stage of the small project's first fold."""
+    rate, spectrogram = chosen.audio.sample_rate, chosen.spectrogram
+    recordings = list_recordings("made", root / "made")
+    collect_clips("made", root / "made", recordings, unlisted=(), sample_rate=rate, max_seconds=60, n_workers=1)
+    cutting = chosen.slice.model_dump(exclude={"silent_blocks", "silent_below_lu"})
+    slice_corpus("made", sample_rate=rate, silent_below_lu=None, **cutting)
+    normalize_corpus(
+        "made",
+        sample_rate=rate,
+        limit_peak=False,
+        n_workers=1,
+        **chosen.loudness.model_dump(exclude={"over_full_scale"}),
+    )
+    axis = spectrogram.model_dump(exclude={"window_samples", "window_seconds", "low_db", "high_db"})
+    image = ImageSpec(low_db=spectrogram.low_db, high_db=spectrogram.high_db, **chosen.image.model_dump())
+    spec = SpectrogramSpec(sample_rate=rate, window_length=spectrogram.window_length(rate), **axis)
+    render_corpus("made", spectrogram=spec, image=image, n_workers=1)
+    list_spectrograms(["made"])
+    split_corpora(["made"], **chosen.split.model_dump())
+    fetch_weights(chosen.model.name, "random", expected_sha256=None, folder=paths.weights_folder("a"))
+    compute = Compute("cpu", 1, True)
+    recipe = Recipe(seed=0, normalise="unit", **chosen.train.model_dump(exclude={"device", "threads", "deterministic"}))
+    train_run(
+        0,
+        "a",
+        network_name=chosen.model.name,
+        init="torchvision",
+        dropout=None,
+        recipe=recipe,
+        validation="none",
+        compute=compute,
+    )
+    predict_run(0, "a", compute=compute)
+    fit_baselines(0, ["made"])
+
+
+def on_disk(*places):
+    files = [file for place in places for file in ([place] if place.is_file() else place.rglob("*")) if file.is_file()]
+    assert files
+    return sum(file.stat().st_size for file in files)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_bytes_of_the_outputs_are_those_of_the_real_files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "sounds"
+    for number in range(12):
+        label = ("anger", "joy", "neutral")[number % 3]
+        write_sound(root / f"made/{label}/recording_{number:02d}.wav", 20 + number, seed=number)
+    chosen = params(runs__folds=[0], data__root=str(root), spectrogram__n_columns=32, slice__slide_seconds=0.5)
+    make_outputs(chosen, root)
+    with open_images(list_spectrograms(["made"])) as images:
+        names = [block.block_id for block in read_rows(paths.blocks_csv("made"), Block)]
+        costs = measure_network(chosen.model, chosen.train, n_classes=3, images=images, block_ids=names)
+    rows = needs(survey_corpora(chosen).clips, chosen, networks={"a": costs})
+    found = {
+        "collect_clips": on_disk(paths.CLIPS),
+        "slice_blocks": on_disk(paths.blocks_csv("made")),
+        "normalize_loudness": on_disk(paths.LOUDNESS),
+        "render_spectrograms": on_disk(paths.SPECTROGRAMS),
+        "split_blocks": on_disk(paths.SPLIT),
+        "train_model": on_disk(paths.model_folder("0-a")),
+        "predict_blocks": on_disk(paths.OUTPUTS),
+        "fit_baselines": on_disk(paths.BASELINES),
+    }
+    estimated = {stage: rows[stage].disk for stage in found}
+    tables = {"slice_blocks", "normalize_loudness", "split_blocks"}  # a row's length is a rough figure
+    for stage, n_bytes in found.items():
+        assert estimated[stage] == pytest.approx(n_bytes, rel=0.25 if stage in tables else 0.05), stage
+    weights = (paths.model_folder("0-a") / WEIGHTS).stat().st_size
+    assert costs.state_bytes == pytest.approx(weights, rel=0.03)  # and a header with the layers' names
+    assert costs.n_features == 1024
+    assert costs.step_seconds > costs.predict_seconds > 0
+    assert costs.imagenet_bytes - costs.state_bytes == 997 * 1025 * 4  # a thousand classes for three

@@ -1,0 +1,151 @@
+"""What was run, in words: counts by hand, and every choice named."""
+
+import pytest
+from made_report import MADE_BY, MEMBER, REPRESENTATION, SECTIONS
+from made_run import CORPUS
+
+from pipeline.report import facts
+from pipeline.store.files import write_json
+from pipeline.store.paths import model_folder, rejected_csv
+from pipeline.store.tables import Rejected, write_rows
+
+SPLIT = {
+    "units": 12,
+    "corpora": {
+        "one": {
+            "clips": {"anger": 3, "joy": 2},
+            "blocks": {"anger": 30, "joy": 21},
+            "seconds": 61.25,
+            "rejected": 4,
+            "left_out": {"tail": {"anger": {"blocks": 1, "seconds": 1.5}, "joy": {"blocks": 0, "seconds": 0.75}}},
+            "filled_blocks": {"joy": 2},
+        },
+        "two": {
+            "clips": {"joy": 5},
+            "blocks": {"joy": 9},
+            "seconds": 10.0,
+            "rejected": 0,
+            "left_out": {},
+            "filled_blocks": {},
+        },
+    },
+    "folds": {
+        "0": {
+            "train": {"anger": 10, "joy": 20},
+            "validation": {},
+            "test": {"anger": 5, "joy": 6},
+            "dropped": {"joy": 3},
+            "train_units": 8,
+            "test_units": 4,
+        }
+    },
+}
+METRICS = {
+    "split": {"by": "clip", "method": "kfold", "balance": "train", "n_folds": 3, "folds": [0]},
+    "clip": {"unit": "clip"},
+    "start": {"a": {"network": "alexnet", "weights": "imagenet (V1)", "sha256": "ab" * 32}},
+}
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_labels_are_counted_over_all_corpora():
+    assert facts.classes_table(["one", "two"], SPLIT).rows == [["anger", "3", "30"], ["joy", "7", "30"]]
+
+
+def test_corpora_are_counted_with_what_they_lost():
+    rows = facts.corpora_table(["one", "two"], SPLIT, facts.Sound({}, {})).rows
+    assert rows == [["one", "5", "51", "61.2", "4", ""], ["two", "5", "9", "10.0", "0", ""]]
+
+
+def test_what_slicing_left_out_is_summed_over_classes():
+    assert facts.left_out_table(["one", "two"], SPLIT).rows == [
+        ["one", "1", "2.2", "tail"],
+        ["one", "2", "", "not left out, but filled up: the clip is shorter than the block"],
+    ]
+
+
+def test_reasons_for_rejection_are_counted_the_commonest_first_and_the_rest_together():
+    reasons = ["rare"] + 2 * ["common"] + [f"other {i:02}" for i in range(10)]
+    write_rows(
+        rejected_csv(CORPUS), Rejected, [Rejected(path=f"{i}", label="", reason=r) for i, r in enumerate(reasons)]
+    )
+    rows = facts.rejected_table([CORPUS]).rows
+    assert rows[0] == [CORPUS, "2", "common"]
+    assert rows[-1] == ["all", "2", "2 further reasons"]
+    assert len(rows) == 11
+    assert sum(int(row[1]) for row in rows) == 13
+
+
+def test_sides_of_a_fold_are_counted():
+    (row,) = facts.folds_table(METRICS, SPLIT).rows
+    assert row == ["0", "30", "0", "11", "3", "8", "4"]
+
+
+def test_every_choice_of_the_representation_is_named():
+    said = dict(facts.representation_facts(REPRESENTATION, SECTIONS).items)
+    assert said["Sound"] == "mono, 1000 Hz"
+    assert said["Blocks"] == "2 s, one every 1 s"
+    assert said["Loudness"] == "each block to \N{MINUS SIGN}23 LUFS, at most 60 dB of gain"
+    assert said["Frames"] == "hann window of 64 samples (64 ms), a frame every 20 ms"
+    assert said["Frequency axis"] == "mel, 40 bands from 20 to 500 Hz"
+    assert said["Time axis"] == "resampled to 50 columns"
+    assert said["Colours"] == "64 of jet, from \N{MINUS SIGN}130 to \N{MINUS SIGN}22 dB re 1/Hz"
+    assert said["Image"] == "20 \N{MULTIPLICATION SIGN} 24 pixels"
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"scope": "none"}, "levels as recorded"),
+        ({"method": "zscore", "scope": "clip"}, "each clip to zero mean and unit variance, at most 60 dB of gain"),
+        ({"method": "rms"}, "each block to \N{MINUS SIGN}23 dB RMS, at most 60 dB of gain"),
+    ],
+)
+def test_loudness_in_words(changed, said):
+    sections = {**SECTIONS, "loudness": {**SECTIONS["loudness"], **changed}}
+    assert dict(facts.representation_facts({**REPRESENTATION, "n_columns": 0}, sections).items)["Loudness"] == said
+
+
+@pytest.mark.parametrize(
+    ("validation", "said"),
+    [("none", "none"), ("test", "the test side itself"), ("fraction", "0.3 of the training side's blocks")],
+)
+def test_the_split_in_words(validation, said):
+    sections = {**SECTIONS, "split": {**SECTIONS["split"], "validation": validation}}
+    items = dict(facts.split_facts(METRICS, SPLIT, sections).items)
+    assert items["Validation side"] == said
+    assert items["Method"] == "kfold; 1 of 3 folds run"
+    assert items["Unit"] == "clip: never on two sides; 12 units"
+    assert items["Intervals"] == "95 %, percentile bootstrap over units (clip for clips), 100 resamples"
+
+
+def test_a_member_is_named_with_its_start_and_its_settings():
+    rows = {row[0]: row[1:] for row in facts.members_table(METRICS, {"a": MEMBER}).rows}
+    assert rows["network"] == ["alexnet"]
+    assert rows["starting weights"] == ["imagenet (V1)"]
+    assert rows["their SHA-256"] == ["ab" * 32]
+    assert rows["dropout"] == ["the network's own"]
+    assert rows["learning rate"] == ["0.0001"]
+    assert rows["deterministic"] == ["yes"]
+    assert rows["seed"] == ["7"]
+
+
+def test_random_weights_have_no_digest():
+    metrics = {**METRICS, "start": {"a": {"network": "alexnet", "weights": "random"}}}
+    assert "their SHA-256" not in [row[0] for row in facts.members_table(metrics, {"a": MEMBER}).rows]
+
+
+def test_runs_made_alike_share_a_column_and_others_have_their_own():
+    for key in ("0-a", "1-a", "0-b", "1-b"):
+        write_json(model_folder(key) / "provenance.json", {**MADE_BY, "device": "gpu" if key == "1-b" else "cpu"})
+    alike = facts.provenance_table([0, 1], ["a"])
+    assert alike.columns == ["", "all runs"]
+    assert ["device", "cpu"] in alike.rows
+    assert ["torch", "2.14.0"] in alike.rows
+    differ = facts.provenance_table([0, 1], ["a", "b"])
+    assert differ.columns == ["", "0-a, 0-b, 1-a", "1-b"]
+    assert ["device", "cpu", "gpu"] in differ.rows

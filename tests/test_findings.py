@@ -1,0 +1,72 @@
+"""What warns and what does not; the sentences themselves are tested where they are printed."""
+
+import pytest
+
+from pipeline.findings import chance_of, count_of, find_caveats
+
+SPLIT = {"corpora": {"demo": {"rejected": 0}}}
+
+
+def metrics(**changed):
+    return {
+        "clip": {
+            "uar": 0.6,
+            "accuracy": 0.6,
+            "n_units": 30,
+            "few_units": False,
+            "recall": {"a": 0.5, "b": 0.7, "c": None},
+        },
+        "baselines": {"majority": {"clip": {"uar": 0.5}}},
+        "selected_on_test": False,
+        "split": {"by": "clip", "leakage": {"clip_in_training": 0.0, "unit_in_training": 0.0}},
+        **changed,
+    }
+
+
+def warnings(account=SPLIT, **changed):
+    return [finding.text for finding in find_caveats(metrics(**changed), account) if finding.warns]
+
+
+def test_a_plain_result_warns_of_nothing_and_says_what_was_looked_for():
+    (found,) = find_caveats(metrics(), SPLIT)
+    assert not found.warns
+    assert found.text.startswith("Leakage: none found")
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"baselines": {"majority": {"clip": {"uar": 0.6}}}}, "baseline majority does as well"),
+        (
+            {"split": {"by": "session", "leakage": {"speaker_in_training": 0.1, "unit_in_training": 0.0}}},
+            "10 % share their speaker",
+        ),
+        ({"selected_on_test": True}, "chosen on the test side"),
+    ],
+)
+def test_each_caveat_warns_alone(changed, said):
+    (text,) = warnings(**changed)
+    assert said in text
+
+
+@pytest.mark.parametrize(("n_units", "least"), [(1, "0.03"), (18, "0.81"), (100, "0.96")])
+def test_no_error_is_no_certainty(n_units, least):
+    # p ** n = 0.025: the least accuracy under which n right answers of n are not rarer than one in forty
+    clip = {**metrics()["clip"], "uar": 1.0, "accuracy": 1.0, "n_units": n_units}
+    (text,) = warnings(clip=clip)
+    assert text.startswith("No clip is answered wrong")
+    assert text.endswith(f"begins at {least}.")
+
+
+def test_rejected_recordings_warn():
+    (text,) = warnings(account={"corpora": {"demo": {"rejected": 1}, "other": {"rejected": 0}}})
+    assert text.startswith("1 recording of demo was rejected")
+
+
+def test_guessing_is_about_the_classes_that_were_tested():
+    assert chance_of(metrics()) == 0.5
+
+
+@pytest.mark.parametrize(("n", "said"), [(0, "0 clips"), (1, "1 clip"), (2, "2 clips")])
+def test_counts_have_their_noun(n, said):
+    assert count_of(n, "clip") == said
