@@ -168,7 +168,7 @@ def sizes_of_units(clips, blocks):
 
 
 def rows_unless_one_unit_is_most_of_its_class(clips, blocks, scheme):
-    """Where a unit is as heavy as the rest of its class, training may keep it alone, and none is left to validate on."""
+    """Where a unit weighs as much as the rest of its class, training may keep it alone; none is left to validate on."""
     try:
         return split(clips, blocks, **scheme)
     except SplitError:
