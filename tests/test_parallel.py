@@ -20,7 +20,6 @@ def test_results_come_in_the_order_of_the_jobs(n, n_workers):
 
 @pytest.mark.parametrize("n_workers", [1, 2, 3])
 def test_a_slow_consumer_holds_the_jobs_up(n_workers):
-    # joblib 1.6 ran all of them, and kept all results, while the consumer still looked at the first.
     begun = []
     taken = 0
     results = in_order(lambda i: begun.append(i), ((i,) for i in range(100)), n_workers=n_workers)

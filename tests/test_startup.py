@@ -14,10 +14,11 @@ HEAVY = {
 
 # What each stage has imported before it begins; a network's own packages come when it is built.
 IMPORTED = {
-    "collect_clips": {"h5py", "joblib", "soundfile", "soxr"},
+    "synthesize_demo": {"joblib", "pyloudnorm", "scipy", "soundfile"},
+    "collect_clips": {"h5py", "soundfile", "soxr"},
     "slice_blocks": {"h5py"},
-    "normalize_loudness": {"h5py", "joblib"},
-    "render_spectrograms": {"h5py", "joblib", "numba", "scipy"},  # numba itself looks for scipy's BLAS
+    "normalize_loudness": {"h5py"},
+    "render_spectrograms": {"h5py", "numba", "scipy"},  # numba itself looks for scipy's BLAS
     "list_spectrograms": {"h5py"},
     "split_blocks": set(),
     "fetch_weights": {"torch"},

@@ -85,7 +85,7 @@ def test_corpus_mixes_formats_rates_and_channels(corpus: Path) -> None:
     assert {info.channels for info in infos} == {1, 2}
 
 
-def test_same_seed_gives_the_same_bytes_in_another_process_with_other_threads(tmp_path: Path) -> None:
+def test_same_seed_gives_the_same_bytes_in_another_process_with_other_threads_and_workers(tmp_path: Path) -> None:
     code = (
         "from pathlib import Path; from pipeline.corpora.demo import synthesize_demo;"
         "clips = {'joy': 2, 'anger': 1, 'neutral': 2};"
@@ -93,7 +93,7 @@ def test_same_seed_gives_the_same_bytes_in_another_process_with_other_threads(tm
     )
     env = {"PYTHONPATH": str(Path(demo.__file__).parents[2]), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, check=True, capture_output=True)
-    demo.synthesize_demo(tmp_path / "here", seed=SEED, clips={"joy": 2, "anger": 1, "neutral": 2}, **SHORT)
+    demo.synthesize_demo(tmp_path / "here", seed=SEED, clips={"joy": 2, "anger": 1, "neutral": 2}, n_workers=2, **SHORT)
     assert digests(tmp_path / "here") == digests(tmp_path / "there")
 
 

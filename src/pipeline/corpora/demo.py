@@ -23,6 +23,7 @@ from types import MappingProxyType
 
 import numpy as np
 import soundfile
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from pipeline.corpora.crowd_recording import record, set_loudness
@@ -89,6 +90,7 @@ def synthesize_demo(
     clips: Mapping[str, int] = DEMO_CLIPS,
     min_seconds: float,
     max_seconds: float,
+    n_workers: int = 1,
 ) -> Path:
     """
     Write the demo corpus: audio files under folder/LABEL and folder/clips.csv.
@@ -106,6 +108,8 @@ def synthesize_demo(
         Number of clips of each label.
     min_seconds, max_seconds
         Range of the clips' lengths.
+    n_workers
+        Processes; no byte depends on it.
 
     Returns
     -------
@@ -122,8 +126,9 @@ def synthesize_demo(
     making = folder.with_name(f".{folder.name}.making-{os.getpid()}")
     try:
         making.mkdir(parents=True)
-        for condition in conditions:
-            _write_clip(making / condition.path, condition, seed=seed)
+        Parallel(n_jobs=min(n_workers, len(conditions)))(
+            delayed(_write_clip)(making / condition.path, condition, seed=seed) for condition in conditions
+        )
         _write_table(making / "clips.csv", conditions)
         _remove(folder)
         making.rename(folder)
@@ -249,7 +254,7 @@ def _generator(seed: int, purpose: int, label: str, number: int) -> np.random.Ge
 
 
 def _write_clip(path: Path, condition: Condition, *, seed: int) -> None:
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True)  # another process may have made it
     container, subtype = ENCODINGS[condition.encoding]
     sound = render_clip(condition, seed=seed)
     soundfile.write(path, sound, condition.sample_rate, subtype=subtype, format=container)
