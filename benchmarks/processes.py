@@ -1,4 +1,4 @@
-"""Whole stages as processes, start-up included: against the naive script, with one worker and two, on many clips."""
+"""Whole stages as processes, start-up included: against the naive script, with one worker and two, on an hour too."""
 
 import os
 import re
@@ -66,9 +66,19 @@ def measure_processes(clips: Sequence[np.ndarray], folder: Path, *, repeats: int
     for name, turns in (("one_worker", one), ("two_workers", two)):
         yield f"stages_{name} ratio", statistics.median(naive) / statistics.median(sum(t.values()) for t in turns)
     yield from start_up(project)
-    many = folder / "many"
-    save_corpus(many, clips, n_copies=17, seconds=3.0)
-    yield "stages_1020_clips_s", sum(stage_seconds(many, workers=0).values())
+    hour = folder / "hour"
+    save_corpus(hour, clips, n_copies=6)
+    turns = {workers: [stage_seconds(hour, workers=workers) for _ in range(repeats)] for workers in (1, 2)}
+    medians = {
+        (workers, stage): statistics.median(turn[stage] for turn in own)
+        for workers, own in turns.items()
+        for stage in STAGES
+    }
+    for stage in STAGES:
+        yield f"hour_{stage}_one_worker_s", medians[1, stage]
+        yield f"hour_{stage}_two_workers ratio", medians[1, stage] / medians[2, stage]
+    yield "hour_naive_script_s", seconds_of(str(ROOT / "benchmarks/naive.py"), "data/raw/made", "naive.h5", folder=hour)
+    yield "hour_stages_two_workers_s", sum(medians[2, stage] for stage in STAGES)
 
 
 def start_up(folder: Path, *, repeats: int = 3) -> Iterator[tuple[str, float]]:

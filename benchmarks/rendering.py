@@ -22,6 +22,7 @@ import soundfile
 import typer
 from PIL import Image
 from processes import measure_processes
+from rerun import measure_rerun
 
 from pipeline.audio.loudness import choose_gain, gate_powers, measure
 from pipeline.features.colour import colour_table
@@ -206,8 +207,10 @@ def main(
             for name, value in compare(label, clips, repeats=repeats, folder=Path(folder)):
                 report(name, value, lines, results)
         if processes:
-            for name, value in measure_processes(made_clips(60, 10.0), Path(folder)):
-                report(name, value, lines, results)
+            sixty = made_clips(60, 10.0)
+            for measured in (measure_processes(sixty, Path(folder)), measure_rerun(sixty, Path(folder) / "dvc")):
+                for name, value in measured:
+                    report(name, value, lines, results)
     json_path.parent.mkdir(parents=True, exist_ok=True)
     json_path.write_text(json.dumps(results, indent=2) + "\n")
     print("\n".join(lines))
