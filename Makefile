@@ -37,8 +37,9 @@ show: $(READY) ## The experiments side by side: what was changed, and the two sc
 	  dvc exp show --no-pager --only-changed --hide-workspace --drop '$(NOT_SHOWN)'
 
 restore: $(READY) ## Go back to the committed parameters and results, whatever was run since
-	@git checkout -- params.yaml dvc.lock metrics
-	@$(RUN) dvc checkout --quiet
+	@git checkout HEAD -- params.yaml dvc.lock metrics
+	@$(RUN) dvc checkout || \
+	  { echo "error: DVC's cache lacks some of these files (a fresh clone has none yet): run make repro" >&2; exit 1; }
 
 pictures: $(READY) ## Draw the README's pictures anew, from the demo's spectrograms
 	@$(RUN) python docs/pictures/draw.py

@@ -654,3 +654,11 @@ def test_the_same_answer_in_two_rows_counts_once_each(project):
 
 def test_classes_of_the_made_results():
     assert [other(label) for label in CLASSES] == ["joy", "neutral", "anger"]
+
+
+def test_the_page_overwrites_nothing_that_the_gate_reads(project):
+    before = METRICS.read_bytes()
+    done = run("--markdown", str(METRICS))
+    assert done.exit_code == 2
+    assert "must end in .md" in done.output
+    assert METRICS.read_bytes() == before

@@ -61,10 +61,17 @@ def parameters(params: Annotated[Path, typer.Argument(help="The parameters.")] =
     typer.echo(parameters_page(params.read_text(encoding="utf-8")), nl=False)
 
 
+def _md(path: Path | None) -> Path | None:
+    """Take no other file for the page: one that the gate reads could be overwritten."""
+    if path is not None and path.suffix != ".md":
+        raise typer.BadParameter(f"{path}: must end in .md")
+    return path
+
+
 @app.command()
 def gate(
     against: Annotated[str, typer.Option(help="A commit, branch, tag or DVC experiment.")] = "HEAD",
-    markdown: Annotated[Path | None, typer.Option(help="Write the page as Markdown, too.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the page to this .md file, too.", callback=_md)] = None,
 ) -> None:
     """Compare metrics with a git revision. Exit status: 0, 1 on a regression, 2 where the two cannot be compared."""
     with no_failure_exits_with_one():

@@ -99,6 +99,36 @@ def test_one_class_is_refused():
     assert line.startswith("split_blocks: only one class, 'joy'")
 
 
+@pytest.mark.parametrize("by", ["block", "clip", "corpus", "speaker"])
+def test_a_field_that_clips_lack_is_named_before_hours_of_work(by):
+    chosen = params(split__by=by)
+    known = [with_fields(each, speaker="s") for each in CLIPS]
+    assert refusals(job(known, chosen)) == []
+    if by == "speaker":
+        (line,) = refusals(job([known[0], CLIPS[1]], chosen))
+        assert line.startswith("split_blocks: split.by: 1 of 2 clips have no 'speaker' (first: made/b):")
+
+
+def test_the_demos_own_fields_are_known_though_a_survey_does_not_draw_them():
+    demo = [dataclasses.replace(each, corpus="demo") for each in CLIPS]
+    assert refusals(job(demo, params(split__by="event"))) == []
+    (line,) = refusals(job(demo, params(split__by="speaker")))
+    assert "2 of 2 clips have no 'speaker'" in line
+
+
+def test_starting_weights_that_are_not_there_are_named(tmp_path):
+    there = tmp_path / "weights.pth"
+    (line,) = refusals(job(CLIPS, params(model__weights=str(there))))
+    assert line == f"fetch_weights@a: model.weights: {there}: no such file: give random, imagenet or a path"
+    there.touch()
+    assert refusals(job(CLIPS, params(model__weights=str(there)))) == []
+    assert len(refusals(job(CLIPS, params(model__weights=str(tmp_path))))) == 1  # a folder is no file
+
+
+def with_fields(expected, **fields):
+    return dataclasses.replace(expected, recording=dataclasses.replace(expected.recording, fields=fields))
+
+
 def test_more_rows_than_a_split_may_have_are_refused():
     chosen = params(split__n_folds=1000, slice__slide_seconds=0.01)
     clips = [clip(102, path="a"), clip(2.0, "anger", path="b")]  # 10001 blocks and 1

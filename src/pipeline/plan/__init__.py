@@ -5,6 +5,8 @@ from pathlib import Path
 
 from pipeline.console import n_workers, say
 from pipeline.errors import CorpusError
+from pipeline.models.inference import choose_device
+from pipeline.models.networks import refuse_unknown
 from pipeline.params.sections import Model, Params
 from pipeline.plan.counts import Counts, count_blocks, deal
 from pipeline.plan.fit import misfits, refusals
@@ -44,6 +46,9 @@ def plan_work(params: Params) -> tuple[str, bool]:
 
 
 def _measured(params: Params) -> Job:
+    for model, train, _ in map(params.of_member, params.runs.members):
+        refuse_unknown(model.name)
+        choose_device(train.device)
     survey = survey_corpora(params)
     counts = count_blocks(survey.clips, params)
     if not counts.n_blocks:

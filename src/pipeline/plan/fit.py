@@ -1,11 +1,14 @@
 """Whether what the stages need is there: disk, memory, the GPU's memory; and what no stage would accept."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
+from pipeline.corpora.demo import COLUMNS
 from pipeline.errors import CorpusError
 from pipeline.features.scales import refuse_unequal_bands
 from pipeline.plan.job import Job, Need
 from pipeline.plan.machine import Machine
+from pipeline.plan.survey import ExpectedClip
 from pipeline.plan.words import size
 from pipeline.split.sides import MAX_ROWS
 
@@ -84,6 +87,7 @@ def refusals(job: Job) -> list[str]:
         refuse_unequal_bands(rates, max_hz=job.params.spectrogram.max_hz)
     except CorpusError as error:
         found.append(f"render_spectrograms: {error}")
+    found += [*_lacking_field(used, job.params.split.by), *_missing_weights(job)]
     labels = list(job.counts.by_label)
     if len(labels) < 2:
         found.append(
@@ -101,3 +105,31 @@ def refusals(job: Job) -> list[str]:
             f"{job.sides.n_folds - 1}: change runs.folds"
         )
     return found
+
+
+def _lacking_field(used: Sequence[ExpectedClip], by: str) -> list[str]:
+    """What split_blocks would say of a field that clips lack."""
+    if by in ("block", "clip", "corpus"):
+        return []
+    # The demo's table has more columns than a survey of it draws.
+    drawn = by in COLUMNS
+    lacking = [
+        clip for clip in used if not clip.recording.fields.get(by, "").strip() and not (drawn and clip.corpus == "demo")
+    ]
+    if not lacking:
+        return []
+    first = f"{lacking[0].corpus}/{lacking[0].recording.path}"
+    return [
+        f"split_blocks: split.by: {len(lacking)} of {len(used)} clips have no {by!r} (first: {first}): fill it in, "
+        "leave those corpora out, or split by another field"
+    ]
+
+
+def _missing_weights(job: Job) -> list[str]:
+    """What fetch_weights would say of starting weights from a path."""
+    models = {name: job.params.of_member(name)[0] for name in job.params.runs.members}
+    return [
+        f"fetch_weights@{name}: model.weights: {model.weights}: no such file: give random, imagenet or a path"
+        for name, model in models.items()
+        if model.weights not in ("random", "imagenet") and not Path(model.weights).is_file()
+    ]
