@@ -35,6 +35,7 @@ NOT_SHOWN := $(NOT_SHOWN)|^(units|merged_units|n_folds|by|method|balance|validat
 show: $(READY) ## The experiments side by side: what was changed, and the two scores that count
 	@$(RUN) COLUMNS=$${COLUMNS:-$$(test -t 2 && tput cols || echo 160)} \
 	  dvc exp show --no-pager --only-changed --hide-workspace --drop '$(NOT_SHOWN)'
+	@test -n "$$($(RUN) dvc exp list --name-only)" || echo "No experiments on this commit yet: dvc exp run -n NAME -S key=value"
 
 restore: $(READY) ## Go back to the committed parameters and results, whatever was run since
 	@git checkout HEAD -- params.yaml dvc.lock metrics
