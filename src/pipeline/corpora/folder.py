@@ -10,7 +10,7 @@ from pipeline.errors import CorpusError
 
 CLIPS_CSV = "clips.csv"
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".w64", ".rf64")
-_IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
+IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
 
 
 def list_folder(folder: Path) -> list[Recording]:
@@ -24,18 +24,23 @@ def list_folder(folder: Path) -> list[Recording]:
     CorpusError
         If the folder is missing, holds no recordings, or its table or a label is faulty.
     """
-    if not folder.is_dir():
-        found = "is not a folder" if folder.exists() else "is missing"
-        raise CorpusError(f"corpus folder {shown(str(folder))} {found}: put the recordings there, or set data.root")
+    refuse_no_folder(folder)
     table = folder / CLIPS_CSV
     if table.exists():
         recordings = read_clips(table)
     else:
-        inside = [path for path in _walk_files(folder) if "/" in path and _is_sound(path)]
+        inside = [path for path in walk_files(folder) if "/" in path and is_sound(path)]
         recordings = [Recording(path, _checked_label(path.split("/")[0], folder=folder)) for path in inside]
     if not recordings:
         raise CorpusError(_describe_lack(folder, has_table=table.exists()))
     return recordings
+
+
+def refuse_no_folder(folder: Path) -> None:
+    """Raise CorpusError where a corpus's folder is not there."""
+    if not folder.is_dir():
+        found = "is not a folder" if folder.exists() else "is missing"
+        raise CorpusError(f"corpus folder {shown(str(folder))} {found}: put the recordings there, or set data.root")
 
 
 def unlisted_files(folder: Path, recordings: Iterable[Recording]) -> list[str]:
@@ -56,10 +61,10 @@ def unlisted_files(folder: Path, recordings: Iterable[Recording]) -> list[str]:
     """
     listed = {recording.path for recording in recordings}
     has_table = (folder / CLIPS_CSV).exists()
-    return sorted(path for path in _walk_files(folder) if path not in listed and (_is_sound(path) or not has_table))
+    return sorted(path for path in walk_files(folder) if path not in listed and (is_sound(path) or not has_table))
 
 
-def _walk_files(folder: Path, *, above: str = "", within: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
+def walk_files(folder: Path, *, above: str = "", within: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:
     """Yield every file below a folder, in the order of names; a link back to a folder above is not entered again.
 
     What is no folder counts as a file, a dangling link or a pipe too: reading rejects it by name.
@@ -73,15 +78,16 @@ def _walk_files(folder: Path, *, above: str = "", within: frozenset[tuple[int, i
     if identity in within:
         return
     for entry in entries:
-        if entry.name.startswith(".") or entry.name in _IGNORED:
+        if entry.name.startswith(".") or entry.name in IGNORED:
             continue
         if Path(entry.path).is_dir():
-            yield from _walk_files(Path(entry.path), above=f"{above}{entry.name}/", within=within | {identity})
+            yield from walk_files(Path(entry.path), above=f"{above}{entry.name}/", within=within | {identity})
         else:
             yield above + entry.name
 
 
-def _is_sound(path: str) -> bool:
+def is_sound(path: str) -> bool:
+    """Whether a name ends as those of sound files do."""
     return path.lower().endswith(SOUND_SUFFIXES)
 
 
@@ -96,7 +102,7 @@ def _describe_lack(folder: Path, *, has_table: bool) -> str:
     name = shown(str(folder))
     if has_table:
         return f"{name}/{CLIPS_CSV} names no recording: give it a line with path and label for each"
-    n_loose = sum(_is_sound(path) for path in _walk_files(folder))
+    n_loose = sum(is_sound(path) for path in walk_files(folder))
     if n_loose:
         return (
             f"corpus folder {name} holds {n_loose} sound files beside no label folder: move them into a sub-folder for "
