@@ -47,23 +47,20 @@ def refuse_few(units: Units, testable: Ints, trainable: Ints, choices: Choices, 
     n_units = int(np.count_nonzero(testable.any(axis=1)))
     n_folds = choices.n_folds if choices.method == "kfold" else 0
     sides = 3 if choices.validation == "fraction" else 2
-    both = np.count_nonzero((testable > 0) | (trainable > 0), axis=0)  # units that hold each class
-    holders = np.count_nonzero(testable, axis=0)
+    holders = np.count_nonzero(testable, axis=0)  # units that hold each class
     if n_units < n_folds:
         least = int(holders.min())
         fix = f"set split.n_folds to at most {least}" if least >= sides else "use more recordings"
         raise SplitError(f"split: {_amount(n_units, by)} cannot make {n_folds} folds: {fix}")
-    if choices.absent_classes != "refuse":
-        return
-    # Of each class a unit for every test side, and in all one for every side.
-    fewest = np.where(holders < max(n_folds, 1), holders, both)
-    scarce = np.flatnonzero((holders < max(n_folds, 1)) | (both < sides)).tolist()
+    if choices.absent_classes != "refuse" or not np.array_equal(testable, trainable):
+        return  # with roles, what a class needs depends on the deal: each fold is looked at
+    needed = max(n_folds, sides)
+    scarce = sorted(np.flatnonzero(holders < needed).tolist(), key=lambda which: int(holders[which]))
     if scarce:
-        scarce.sort(key=lambda which: int(fewest[which]))
-        found = "; ".join(f"class {units.classes[which]!r} has {_amount(int(fewest[which]), by)}" for which in scarce)
-        each = f"{n_folds} folds" if n_folds > sides else f"{sides} sides"
+        found = "; ".join(f"class {units.classes[which]!r} has {_amount(int(holders[which]), by)}" for which in scarce)
+        each = f"{needed} folds" if needed > sides else f"{sides} sides"
         note = ", where clips of the same sound count as one" if units.joined else ""
-        fix = _fix_few(int(fewest[scarce].min()), sides, n_folds)
+        fix = _fix_few(int(holders.min()), sides, n_folds)
         raise SplitError(f"split: {found}{note}, and {each} need one each: {fix}")
 
 
