@@ -85,6 +85,38 @@ def gate(
 
 
 @app.command()
+def leaks(
+    every: Annotated[bool, typer.Option("--all", help="Name every pair of duplicates.")] = False,
+    split: Annotated[Path, typer.Argument(help="A split's metrics file.")] = SPLIT_METRICS,
+) -> None:
+    """Show what test side and training have in common: overlapping sound, clips, groups, near duplicates."""
+    from pipeline.leaks import leaks_page
+    from pipeline.store.files import read_json
+
+    typer.echo(leaks_page(read_json(split), all_pairs=every))
+
+
+@app.command()
+def gap(
+    on: Annotated[str, typer.Option(help="The honest split's unit: a field such as group or speaker.")] = "group",
+    by: Annotated[str, typer.Option(help="The splits that are compared with it, with commas.")] = "block,clip",
+    seeds: Annotated[int, typer.Option(help="How often all is repeated.")] = 5,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", "-S", help="A key=value for every run, as of dvc exp run -S.")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write the tables to this .md file, too.", callback=_md)] = None,
+) -> None:
+    """Measure what splits that leak add to the score: one model, the same test blocks, equal training sizes."""
+    from pipeline.gap import as_markdown, as_text, measure_gap
+    from pipeline.params import load_params
+
+    found = measure_gap(load_params(), on=on, by=by.split(","), seeds=seeds, settings=settings or [])
+    typer.echo(as_text(found))
+    if markdown is not None:
+        markdown.write_text(as_markdown(found), encoding="utf-8")
+
+
+@app.command()
 def locked() -> None:
     """Check without running anything that dvc.lock was made by these sources and parameters. Exit status 1 if not."""
     with no_failure_exits_with_one():

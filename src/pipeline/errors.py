@@ -54,5 +54,9 @@ class RevisionError(PipelineError):
     """Git has no such revision, or cannot give what is asked of it."""
 
 
+class GapError(PipelineError):
+    """The optimism gap cannot be measured as asked, or one of its runs failed."""
+
+
 class LockError(PipelineError):
     """dvc.yaml or dvc.lock cannot be read."""
