@@ -10,6 +10,7 @@ PipelineError
 ├── MetricsError   predictions from which no number may be written
 ├── CompareError   two results that were not measured on the same test
 ├── RevisionError  git has no such revision, or not what is asked of it
+├── GapError       the optimism gap cannot be measured as asked, or a run of it failed
 └── LockError      dvc.lock cannot be held against the sources
 """
 

@@ -1,4 +1,4 @@
-"""split.json as a table for a terminal: what training and test side have in common, and which clips hold the same sound."""
+"""split.json as a table: what training and test side have in common, and which clips hold the same sound."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
