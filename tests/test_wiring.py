@@ -24,6 +24,8 @@ CLIPS = paths.clips_h5(CORPUS).parent
 READS = {
     "synthesize_demo": [],
     "collect_clips": [paths.corpus_folder("${data.root}", CORPUS)],
+    "fingerprint_clips": [CLIPS],
+    "match_clips": [paths.CLIPS, paths.FINGERPRINTS],
     "slice_blocks": [CLIPS],
     "normalize_loudness": [CLIPS, paths.blocks_csv(CORPUS)],
     "render_spectrograms": [CLIPS, paths.blocks_csv(CORPUS), paths.loudness_csv(CORPUS)],
@@ -51,6 +53,8 @@ READS = {
 WRITES = {
     "synthesize_demo": [paths.DEMO],
     "collect_clips": [CLIPS],
+    "fingerprint_clips": [paths.fingerprints_h5(CORPUS)],
+    "match_clips": [paths.DUPLICATES],
     "slice_blocks": [paths.blocks_csv(CORPUS), paths.left_out_csv(CORPUS)],
     "normalize_loudness": [paths.loudness_csv(CORPUS)],
     "render_spectrograms": [paths.spectrograms_h5(CORPUS)],

@@ -8,6 +8,8 @@ DEMO = Path("data/raw/demo")
 CLIPS = Path("data/processed/clips")
 BLOCKS = Path("data/processed/blocks")
 LOUDNESS = Path("data/processed/loudness")
+FINGERPRINTS = Path("data/processed/fingerprints")
+DUPLICATES = Path("data/processed/duplicates.csv")
 SPECTROGRAMS = Path("data/processed/spectrograms")
 SPECTROGRAMS_LIST = Path("data/processed/spectrograms.csv")
 DUPLICATES = Path("data/processed/duplicates.csv")
@@ -22,7 +24,6 @@ ANSWERS = Path("data/processed/answers.csv")
 METRICS = Path("metrics/metrics.json")
 REPORT = Path("metrics/report.html")
 PLOTS = Path("metrics/plots")
-PROVENANCE = Path("data/processed/provenance")
 
 
 def corpus_folder(root: str, corpus: str) -> Path:
@@ -58,6 +59,11 @@ def left_out_csv(corpus: str) -> Path:
 def loudness_csv(corpus: str) -> Path:
     """Loudness and gain of each block."""
     return LOUDNESS / f"{corpus}.csv"
+
+
+def fingerprints_h5(corpus: str) -> Path:
+    """Fingerprints of every clip of a corpus."""
+    return FINGERPRINTS / f"{corpus}.h5"
 
 
 def spectrograms_h5(corpus: str) -> Path:

@@ -79,6 +79,18 @@ class Gain:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Duplicate:
+    """Two clips that are the same recording, or share a part of one."""
+
+    clip_id: str
+    other_id: str  # comes after clip_id
+    kind: str  # exact: the same decoded samples; near: altered, or a part
+    offset_seconds: float  # where the other clip begins in the time of the first
+    seconds: float  # of sound that they share
+    similarity: float  # correlation of that sound, 0 to 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpectrogramFile:
     """One corpus's rendered file, by content."""
 

@@ -1,0 +1,169 @@
+"""Fingerprints and sound of all corpora -> the table of pairs of clips that are one recording, or share a part of one.
+
+A pair is listened to at the offset at which its fingerprints agree: up to MOST_PIECES pieces of PIECE_SECONDS, spread
+over the common stretch. Each is aligned to the sample, within MOST_LAG_SECONDS of where the fingerprints say, and
+gives its correlation c and its periodicity p (`audio.alignment`). Of two recordings of one tone both are equal, so what
+counts is how much the alignment explains beyond the tone, (c - p) / (1 - p). A pair's similarity is the mean
+correlation of the pieces, weighted with their active seconds. It is reported where that is LEAST_CORRELATION or more,
+what is explained LEAST_EXPLAINED or more, and the active sound LEAST_ACTIVE_SECONDS or more.
+"""
+
+import contextlib
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.audio.alignment import Fit, fit
+from pipeline.audio.fingerprint import HOP_SECONDS, SUPPORT_SECONDS, Fingerprint
+from pipeline.console import track
+from pipeline.duplicates.fingerprints import read_fingerprints
+from pipeline.duplicates.index import MOST_NEIGHBOURS, Candidate, find_candidates
+from pipeline.duplicates.stretches import Stretch, common_stretch
+from pipeline.errors import StoreError
+from pipeline.parallel import in_order
+from pipeline.store.arrays import digest_of, open_arrays, read_span
+from pipeline.store.paths import DUPLICATES, clips_csv, clips_h5, fingerprints_h5
+from pipeline.store.tables import Clip, Duplicate, read_rows, write_rows
+
+PIECE_SECONDS = 2.0
+MOST_PIECES = 8
+MOST_LAG_SECONDS = 0.04
+LEAST_CORRELATION = 0.7
+LEAST_EXPLAINED = 0.5
+LEAST_ACTIVE_SECONDS = 0.4
+
+
+@dataclass(frozen=True)
+class _Heard:
+    """A clip with its fingerprint and the dataset that holds its sound."""
+
+    clip: Clip
+    print: Fingerprint
+    audio: Any
+
+
+def match_clips(corpora: Sequence[str], *, n_workers: int) -> list[Duplicate]:
+    """Find the pairs among the clips of some corpora and write their table.
+
+    Raises
+    ------
+    StoreError
+        If fingerprints are missing or not of these clips, or the corpora's sound is at different rates.
+    """
+    with contextlib.ExitStack() as files:
+        heard, rates = [], {}
+        for corpus in corpora:
+            sound = files.enter_context(open_arrays(clips_h5(corpus)))
+            clips = read_rows(clips_csv(corpus), Clip)
+            prints, rates[corpus] = read_fingerprints(corpus, clips, sound_sha256=digest_of(sound, "audio"))
+            heard += [_Heard(clip, own, sound["audio"]) for clip, own in zip(clips, prints, strict=True)]
+        _refuse_unequal_rates(rates)
+        heard.sort(key=lambda one: one.clip.clip_id)
+        near = _near_pairs(heard, sample_rate=next(iter(rates.values())), n_workers=n_workers)
+        rows = sorted([*_exact_pairs([one.clip for one in heard]), *near], key=lambda row: (row.clip_id, row.other_id))
+    write_rows(DUPLICATES, Duplicate, rows)
+    return rows
+
+
+def _refuse_unequal_rates(rates: Mapping[str, int]) -> None:
+    if len(set(rates.values())) > 1:
+        named = ", ".join(f"{fingerprints_h5(corpus)} of sound at {rate} Hz" for corpus, rate in rates.items())
+        raise StoreError(f"{named}: needed one rate: run `dvc repro`")
+
+
+def _exact_pairs(clips: Sequence[Clip]) -> Iterator[Duplicate]:
+    """Pairs of clips with equal sound, but not of one recording; each with at most MOST_NEIGHBOURS that follow."""
+    same = defaultdict(list)
+    for clip in clips:
+        if clip.pcm_sha256:
+            same[clip.pcm_sha256].append(clip)
+    for group in same.values():
+        for place, clip in enumerate(group):
+            for other in group[place + 1 : place + 1 + MOST_NEIGHBOURS]:
+                if _recording(clip) != _recording(other):
+                    yield _row(clip, other, kind="exact", offset=0.0, seconds=clip.seconds, similarity=1.0)
+
+
+def _near_pairs(heard: Sequence[_Heard], *, sample_rate: int, n_workers: int) -> Iterator[Duplicate]:
+    """Pairs of clips, sorted by their names, whose sound is alike but not equal."""
+    numbers: dict[tuple[str, str], int] = {}
+    recordings = np.array([numbers.setdefault(_recording(one.clip), len(numbers)) for one in heard], dtype=np.int64)
+    jobs = [
+        (heard[found.first], heard[found.second], found, sample_rate)
+        for found in find_candidates([one.print for one in heard], recordings)
+        if not _is_equal(heard[found.first].clip, heard[found.second].clip)
+    ]
+    results = in_order(_listen, jobs, n_workers=n_workers)
+    for row in track(results, label="match clips", total=len(jobs), unit="pairs"):
+        if row is not None:
+            yield row
+
+
+def _is_equal(clip: Clip, other: Clip) -> bool:
+    return bool(clip.pcm_sha256) and clip.pcm_sha256 == other.pcm_sha256
+
+
+def _listen(first: _Heard, second: _Heard, candidate: Candidate, sample_rate: int) -> Duplicate | None:
+    """Check the offsets of a candidate, that of the longest stretch first; give the first that proves right."""
+    found = (common_stretch(first.print, second.print, offset) for offset in candidate.offsets)
+    stretches = sorted((one for one in found if one is not None), key=lambda one: -one.n_frames)
+    for stretch in stretches:
+        fits = _fits(first, second, stretch, sample_rate=sample_rate)
+        weights = np.array([one.active_seconds for one in fits])
+        if weights.sum() < LEAST_ACTIVE_SECONDS:
+            continue
+        weights /= weights.sum()
+        correlation = float(weights @ [one.correlation for one in fits])
+        periodicity = float(weights @ [one.periodicity for one in fits])
+        explained = (correlation - periodicity) / max(1 - periodicity, 1e-3)
+        if correlation >= LEAST_CORRELATION and explained >= LEAST_EXPLAINED:
+            lag = float(np.median([one.lag_seconds for one in fits]))
+            return _row(
+                first.clip,
+                second.clip,
+                kind="near",
+                offset=stretch.offset * HOP_SECONDS - lag,
+                seconds=_seconds(stretch.start, stretch.end - 1),
+                similarity=correlation,
+            )
+    return None
+
+
+def _fits(first: _Heard, second: _Heard, stretch: Stretch, *, sample_rate: int) -> list[Fit]:
+    """Compare pieces of a stretch, spread evenly over its informative frames."""
+    n_pieces = min(MOST_PIECES, max(1, round(_seconds(stretch.start, stretch.end - 1) / PIECE_SECONDS)))
+    shift = round(stretch.offset * HOP_SECONDS * sample_rate)
+    fits = []
+    for frames in np.array_split(stretch.agreeing, n_pieces):
+        begin = float(frames[0]) * HOP_SECONDS
+        end = begin + min(PIECE_SECONDS, _seconds(frames[0], frames[-1]))
+        # Frames are counted at another rate: their last sample may be one that the clip does not have.
+        start = max(round(begin * sample_rate), shift)
+        stop = min(round(end * sample_rate), first.clip.n_samples, second.clip.n_samples + shift)
+        a = read_span(first.audio, first.clip.offset + start, first.clip.offset + stop)
+        b = read_span(second.audio, second.clip.offset + start - shift, second.clip.offset + stop - shift)
+        fits.append(fit(a, b, sample_rate=sample_rate, most_lag_seconds=MOST_LAG_SECONDS))
+    return fits
+
+
+def _seconds(first_frame: int, last_frame: int) -> float:
+    """Length of the sound behind some frames."""
+    return float(last_frame - first_frame) * HOP_SECONDS + SUPPORT_SECONDS
+
+
+def _recording(clip: Clip) -> tuple[str, str]:
+    return clip.corpus, clip.path
+
+
+def _row(clip: Clip, other: Clip, *, kind: str, offset: float, seconds: float, similarity: float) -> Duplicate:
+    return Duplicate(
+        clip_id=clip.clip_id,
+        other_id=other.clip_id,
+        kind=kind,
+        offset_seconds=round(offset, 4) + 0.0,
+        seconds=round(min(seconds, clip.seconds, other.seconds), 4),
+        similarity=round(similarity, 4),
+    )
