@@ -10,7 +10,7 @@ import soundfile
 from made import RATE, noise, tone
 
 from pipeline.collect import collect_clips
-from pipeline.corpora import Recording, list_recordings, unlisted_files
+from pipeline.corpora import Listing, Recording, list_corpus
 from pipeline.errors import CorpusError
 from pipeline.store.arrays import open_arrays
 from pipeline.store.paths import CLIPS, clips_csv, clips_h5, rejected_csv
@@ -44,9 +44,9 @@ def make_corpus(*, skip=()):
 
 
 def collect(folder, recordings=None, *, corpus="made", n_workers=1, **choices):
-    recordings = list_recordings(corpus, folder) if recordings is None else recordings
-    usual = {"unlisted": unlisted_files(folder, recordings), "sample_rate": RATE, "max_seconds": 3600.0}
-    return collect_clips(corpus, folder, recordings, n_workers=n_workers, **{**usual, **choices})
+    listing = list_corpus(corpus, folder) if recordings is None else Listing(tuple(recordings))
+    usual = {"sample_rate": RATE, "max_seconds": 3600.0}
+    return collect_clips(corpus, folder, listing, n_workers=n_workers, **{**usual, **choices})
 
 
 def stored(clip):
@@ -123,7 +123,7 @@ def test_inputs_are_used_plus_rejected_each_with_its_reason():
 def test_a_recording_that_is_listed_but_missing_is_rejected():
     folder = make_corpus()
     listed = [Recording("anger/a.wav", "anger"), Recording("anger/none.wav", "anger")]
-    clips, rejected = collect(folder, listed, unlisted=[])
+    clips, rejected = collect(folder, listed)
     assert [clip.path for clip in clips] == ["anger/a.wav"]
     assert "missing" in rejected[0].reason
 
@@ -134,7 +134,7 @@ def test_a_clip_is_the_same_whatever_lies_beside_it():
 
     everything = what_is_known(collect(make_corpus())[0])
     folder = Path("raw/made")
-    backwards = what_is_known(collect(folder, list_recordings("made", folder)[::-1])[0])
+    backwards = what_is_known(collect(folder, list_corpus("made", folder).recordings[::-1])[0])
     (folder / "anger/a.wav").unlink()
     fewer = what_is_known(collect(folder)[0])
     assert backwards == everything

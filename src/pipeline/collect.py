@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.audio.facts import bandwidth_hz, floor_db
 from pipeline.audio.reading import Sound, read_sound
 from pipeline.console import track
-from pipeline.corpora import Recording
+from pipeline.corpora import Listing, Recording
 from pipeline.errors import AudioError, CorpusError
 from pipeline.parallel import in_order
 from pipeline.store.arrays import SOUND_CHUNK, ArrayWriter, new_arrays
@@ -23,9 +23,8 @@ Facts = tuple[float, float]
 def collect_clips(
     corpus: str,
     folder: Path,
-    recordings: Sequence[Recording],
+    listing: Listing,
     *,
-    unlisted: Sequence[str],
     sample_rate: int,
     max_seconds: float,
     n_workers: int,
@@ -34,10 +33,8 @@ def collect_clips(
 
     Parameters
     ----------
-    recordings
-        What the corpus lists; clips are stored in this order.
-    unlisted
-        Files beside them that the corpus does not list; recorded as rejected.
+    listing
+        What lies in the folder; clips are stored in the order of its recordings, its surplus is recorded as rejected.
     sample_rate
         Of the stored sound, Hz.
 
@@ -47,7 +44,8 @@ def collect_clips(
         If no recording is usable, two have the same name, or the same sound has two labels.
     """
     clips: list[Clip] = []
-    rejected = [Rejected(path=path, label="", reason="not named in clips.csv") for path in unlisted]
+    recordings = listing.recordings
+    rejected = [Rejected(path=path, label="", reason=reason) for path, reason in sorted(listing.surplus.items())]
     held = clips_h5(corpus).parent  # what is too long for memory lies where it is to go
     jobs = ((folder, recording, sample_rate, max_seconds, held) for recording in recordings)
     results = in_order(_read, jobs, n_workers=n_workers)

@@ -6,7 +6,7 @@ import pytest
 from plan.cases import RATE, clip, params, write_sound
 
 from pipeline.collect import collect_clips
-from pipeline.corpora import list_recordings
+from pipeline.corpora import list_corpus
 from pipeline.errors import CorpusError
 from pipeline.plan.survey import sample_of, survey_corpora
 
@@ -33,8 +33,7 @@ def test_lengths_are_those_that_collecting_gives(root, rate):
     clips, _ = collect_clips(
         "made",
         root / "made",
-        list_recordings("made", root / "made"),
-        unlisted=(),
+        list_corpus("made", root / "made"),
         sample_rate=RATE,
         max_seconds=60,
         n_workers=1,
@@ -81,7 +80,7 @@ def test_a_missing_corpus_is_the_error_of_collecting(root):
     with pytest.raises(CorpusError) as of_survey:
         survey(root)
     with pytest.raises(CorpusError) as of_collecting:
-        list_recordings("made", root / "made")
+        list_corpus("made", root / "made")
     assert str(of_survey.value) == str(of_collecting.value)
 
 

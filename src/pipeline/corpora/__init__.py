@@ -1,19 +1,19 @@
 """The corpora: which recordings there are, with which labels and groups."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.corpora.folder import list_folder, unlisted_files
+from pipeline.corpora.corpus import Corpus, Download, Listing
+from pipeline.corpora.folder import list_folder
 from pipeline.corpora.recording import Recording
 
-__all__ = ["CORPORA", "Recording", "list_recordings", "unlisted_files"]
+__all__ = ["CORPORA", "Corpus", "Download", "Listing", "Recording", "list_corpus"]
 
-# A corpus whose files' names carry its labels has a module and a line here; any other name is a folder of recordings.
-CORPORA: dict[str, Callable[[Path], list[Recording]]] = {}
+# A published corpus has a module with its card and a line here; any other name is a folder of recordings.
+CORPORA: dict[str, Corpus] = {}
 
 
-def list_recordings(corpus: str, folder: Path) -> list[Recording]:
-    """List a corpus's recordings by path, then by start.
+def list_corpus(corpus: str, folder: Path) -> Listing:
+    """List what a corpus's folder holds, its recordings by path, then by start.
 
     Parameters
     ----------
@@ -27,5 +27,6 @@ def list_recordings(corpus: str, folder: Path) -> list[Recording]:
     CorpusError
         If the folder is missing, holds no recordings, or its table is faulty.
     """
-    recordings = CORPORA.get(corpus, list_folder)(folder)
-    return sorted(recordings, key=lambda recording: (recording.path, recording.start_seconds or 0.0))
+    listing = CORPORA[corpus].list_files(folder) if corpus in CORPORA else list_folder(folder)
+    in_order = sorted(listing.recordings, key=lambda recording: (recording.path, recording.start_seconds or 0.0))
+    return Listing(tuple(in_order), listing.surplus, listing.missing)

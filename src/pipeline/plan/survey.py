@@ -9,7 +9,7 @@ import soundfile
 
 from pipeline.audio.reading import MAX_CHANNELS, MAX_RATE, MIN_RATE
 from pipeline.console import track
-from pipeline.corpora import Recording, list_recordings
+from pipeline.corpora import Recording, list_corpus
 from pipeline.corpora.demo import draw_conditions
 from pipeline.corpora.recording import shown
 from pipeline.errors import AudioError, CorpusError
@@ -59,7 +59,7 @@ def survey_corpora(params: Params) -> Survey:
     Raises
     ------
     CorpusError
-        As `list_recordings` does, and if a corpus has no recording that can be opened.
+        As `list_corpus` does, and if a corpus has no recording that can be opened.
     """
     clips: list[ExpectedClip] = []
     doubtful: list[str] = []
@@ -83,7 +83,7 @@ def survey_corpora(params: Params) -> Survey:
 def _survey(corpus: str, folder: Path, *, sample_rate: int, max_seconds: float) -> tuple[list[ExpectedClip], list[str]]:
     clips, doubtful = [], []
     headers: dict[str, _Header | AudioError] = {}  # events of one recording share its header
-    recordings = list_recordings(corpus, folder)
+    recordings = list_corpus(corpus, folder).recordings
     for recording in track(recordings, label=f"survey {corpus}", total=len(recordings), unit="recordings"):
         if recording.path not in headers:
             headers[recording.path] = _header_or_error(folder / recording.path)
