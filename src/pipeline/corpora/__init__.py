@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.corpora import emodb, ravdess
 from pipeline.corpora.corpus import Corpus, Download, Listing
 from pipeline.corpora.folder import list_folder
 from pipeline.corpora.recording import Recording
@@ -9,7 +10,12 @@ from pipeline.corpora.recording import Recording
 __all__ = ["CORPORA", "Corpus", "Download", "Listing", "Recording", "list_corpus"]
 
 # A published corpus has a module with its card and a line here; any other name is a folder of recordings.
-CORPORA: dict[str, Corpus] = {}
+CORPORA: dict[str, Corpus] = {
+    "emodb": emodb.EMODB,
+    "emodb_2s": emodb.EMODB_2S,
+    "ravdess_song": ravdess.RAVDESS_SONG,
+    "ravdess_speech": ravdess.RAVDESS_SPEECH,
+}
 
 
 def list_corpus(corpus: str, folder: Path) -> Listing:
