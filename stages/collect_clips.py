@@ -18,6 +18,7 @@ def main(corpus: StageItem, params: Path = Path("params.yaml")) -> None:
         list_corpus(corpus, folder),
         sample_rate=p.audio.sample_rate,
         max_seconds=3600 * p.audio.max_hours,
+        missing=p.data.missing,
         n_workers=n_workers(p.machine.workers),
     )
 

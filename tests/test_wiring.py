@@ -162,8 +162,6 @@ def test_params_are_the_sections_that_the_script_reads(stage):
     if read & {"of"} or ".of_member(" in text:
         read = (read - {"of"}) | {"members", "model", "train"}
     read -= {"machine"}  # workers change no byte
-    if stage == "collect_clips":
-        read -= {"data"}  # it is in the path of the dependency
     if stage == "fetch_weights":
         read -= {"train"}
     if stage == "predict_blocks":

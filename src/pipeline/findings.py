@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.corpora import count_missing
+
 # What the audit of every split checks; fields of clips.csv come on top, where a corpus has them.
 CHECKED = {"overlaps_training": "overlap in time", "clip_in_training": "clip", "unit_in_training": "unit of the split"}
 
@@ -67,6 +69,7 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
         count, unit = metrics["clip"]["n_units"], metrics["clip"]["unit"]
         found += [Finding(f"Only {count} units ({unit}) were tested: the intervals are too narrow.")]
     found += _without_error(metrics["clip"])
+    found += _missing(split["corpora"])
     rejected = {name: corpus["rejected"] for name, corpus in split["corpora"].items() if corpus["rejected"]}
     return found + [
         Finding(
@@ -97,6 +100,12 @@ def _verdict(metrics: Mapping[str, Any]) -> list[Finding]:
             f"Warning: the baseline {best} does as well per clip: these numbers are no evidence of more than it sees."
         )
     ]
+
+
+def _missing(corpora: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """Which published corpora were used in part; accounts from before that was counted say nothing."""
+    counts = {name: account.get("missing", 0) for name, account in corpora.items()}
+    return [Finding(f"{count_missing(name, n)}.") for name, n in counts.items() if n]
 
 
 def _without_error(clip: Mapping[str, Any]) -> list[Finding]:

@@ -1,8 +1,8 @@
 """EMO-DB, the Berlin database of emotional speech, and a copy of it that was cut to two seconds.
 
 A file is named SPEAKER SENTENCE EMOTION TAKE, e.g. 03a01Fa: two digits, three characters of `SENTENCES`, the first
-letter of the German emotion, and a letter for the version. Each version that at least 80 % of the listeners recognised
-was published: 535 of about 800, listed in emodb_names.txt.
+letter of the German emotion, and a letter for the version. The publisher offers 535 of about 800 versions, those that
+his listeners recognised and found natural: emodb_names.txt lists them.
 """
 
 import functools

@@ -1,9 +1,9 @@
 """RAVDESS, the Ryerson audio-visual database of emotional speech and song: the recordings without video.
 
-A file is named by seven numbers of two digits, e.g. 03-01-06-01-02-01-12: modality (03, sound alone), channel (01 speech,
-02 song), emotion, intensity, statement, repetition, actor. Actors of odd number are men, of even number women. Speech
-and song share actors and statements. Neutral has normal intensity only; song has neither disgust nor surprise, and none
-of actor 18.
+A file is named by seven numbers of two digits, e.g. 03-01-06-01-02-01-12: modality (03, sound alone), channel (01
+speech, 02 song), emotion, intensity, statement, repetition, actor. Actors of odd number are men, of even number women.
+Speech and song share actors and statements. Neutral has normal intensity only; song has neither disgust nor surprise,
+and none of actor 18.
 """
 
 import functools
@@ -85,13 +85,13 @@ _ALL = tuple(sorted(EMOTIONS.values()))
 _SUNG = tuple(sorted(emotion for code, emotion in EMOTIONS.items() if code not in NOT_SUNG))
 _PAGE = "https://zenodo.org/records/1188976"
 _CITATION = (
-    "S. R. Livingstone, F. A. Russo (2018): The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS): A "
-    "dynamic, multimodal set of facial and vocal expressions in North American English. PLoS ONE 13(5): e0196391, "
+    "S. R. Livingstone, F. A. Russo (2018): The Ryerson Audio-Visual Database of Emotional Speech and Song (RAVDESS): "
+    "A dynamic, multimodal set of facial and vocal expressions in North American English. PLoS ONE 13(5): e0196391, "
     "doi:10.1371/journal.pone.0196391"
 )
 _HOW = (
-    "Download {name} from https://zenodo.org/records/1188976 and unpack it into the corpus's folder; its recordings may "
-    "lie anywhere below it, as wav or flac."
+    "Download {name} from https://zenodo.org/records/1188976 and unpack it into the corpus's folder; its recordings "
+    "may lie anywhere below it, as wav or flac."
 )
 
 RAVDESS_SPEECH = Corpus(

@@ -7,8 +7,8 @@ from typing import Any
 from pipeline.split.leakage import describe_split
 from pipeline.split.sides import split_blocks
 from pipeline.store.files import write_json
-from pipeline.store.paths import SPLIT, SPLIT_METRICS, blocks_csv, clips_csv, left_out_csv, rejected_csv
-from pipeline.store.tables import Block, Clip, LeftOut, Rejected, SplitRow, read_all, read_rows, write_rows
+from pipeline.store.paths import SPLIT, SPLIT_METRICS, blocks_csv, clips_csv, left_out_csv, missing_csv, rejected_csv
+from pipeline.store.tables import Block, Clip, LeftOut, Missing, Rejected, SplitRow, read_all, read_rows, write_rows
 
 
 def split_corpora(corpora: Sequence[str], *, audit_fields: Sequence[str], **choices: Any) -> list[SplitRow]:
@@ -44,5 +44,6 @@ def _account(corpus: str) -> dict[str, Any]:
         "blocks": dict(Counter(label_of[block.clip_id] for block in blocks)),
         "filled_blocks": dict(filled),
         "left_out": left_out,
+        "missing": len(read_rows(missing_csv(corpus), Missing)),
         "rejected": len(read_rows(rejected_csv(corpus), Rejected)),
     }
