@@ -84,6 +84,14 @@ def test_a_missing_corpus_is_the_error_of_collecting(root):
     assert str(of_survey.value) == str(of_collecting.value)
 
 
+def test_missing_files_are_the_error_of_collecting_only_where_they_stop_it(root):
+    write_sound(root / "emodb/wav/03a01Fa.wav", 1)
+    chosen = {"corpora": ["emodb"], "data__root": str(root)}
+    assert len(survey_corpora(params(**chosen)).clips) == 1
+    with pytest.raises(CorpusError, match="534 of the 535 files that emodb should hold are missing"):
+        survey_corpora(params(**chosen, data__missing="error"))
+
+
 def test_the_demo_is_drawn_where_it_is_not_there_yet(root):
     found = survey_corpora(params(corpora=["demo"], demo__joy=2, demo__anger=1, demo__neutral=1))
     assert [one.recording.label for one in found.clips] == ["joy", "joy", "anger", "neutral"]
