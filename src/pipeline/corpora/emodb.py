@@ -16,7 +16,7 @@ from pipeline.corpora.named import list_named
 from pipeline.corpora.recording import Recording
 
 NAMES = Path(__file__).with_name("emodb_names.txt")
-LICENCE = "CC0 1.0 (in the archive), CC BY 4.0 (Zenodo's record of it)"
+LICENCE = "CC0 1.0 (in the archive) or CC BY 4.0 (Zenodo's record of it)"
 
 # Wut, Langeweile, Ekel, Angst, Freude, Trauer, neutral
 EMOTIONS = {"W": ANGER, "L": BOREDOM, "E": DISGUST, "A": FEAR, "F": HAPPINESS, "T": SADNESS, "N": NEUTRAL}
