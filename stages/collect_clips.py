@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pipeline.collect import collect_clips
 from pipeline.console import StageItem, n_workers, run_stage
-from pipeline.corpora import list_recordings, unlisted_files
+from pipeline.corpora import list_corpus
 from pipeline.params import load_params
 from pipeline.store.paths import corpus_folder
 
@@ -12,14 +12,13 @@ from pipeline.store.paths import corpus_folder
 def main(corpus: StageItem, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
     folder = corpus_folder(p.data.root, corpus)
-    recordings = list_recordings(corpus, folder)
     collect_clips(
         corpus,
         folder,
-        recordings,
-        unlisted=unlisted_files(folder, recordings),
+        list_corpus(corpus, folder),
         sample_rate=p.audio.sample_rate,
         max_seconds=3600 * p.audio.max_hours,
+        missing=p.data.missing,
         n_workers=n_workers(p.machine.workers),
     )
 

@@ -22,6 +22,7 @@ from pipeline.store.paths import (
     curves_csv,
     left_out_csv,
     loudness_csv,
+    missing_csv,
     outputs_h5,
     rejected_csv,
     run_key,
@@ -35,6 +36,7 @@ from pipeline.store.tables import (
     Duplicate,
     Gain,
     LeftOut,
+    Missing,
     Rejected,
     SpectrogramFile,
     read_rows,
@@ -149,6 +151,7 @@ def make_project(**split):
     ]
     write_rows(clips_csv(CORPUS), Clip, clips)
     write_rows(rejected_csv(CORPUS), Rejected, [])
+    write_rows(missing_csv(CORPUS), Missing, [])
     write_rows(blocks_csv(CORPUS), Block, blocks)
     write_rows(left_out_csv(CORPUS), LeftOut, [])
     gains = [

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.corpora import CORPORA, list_recordings
-from pipeline.errors import CorpusError
+from pipeline.corpora import CORPORA, list_corpus
 from pipeline.features.colour import COLORMAPS, colour_table
 from pipeline.features.scales import AXES, band_edges
 from pipeline.models.networks import OWN_NETWORKS, network_names, start_network
@@ -32,17 +31,18 @@ def test_every_file_that_the_page_names_is_there():
 
 
 def test_the_corpus_lists_its_recordings_by_name(tmp_path, monkeypatch):
-    monkeypatch.setitem(CORPORA, "marsh", run_code("corpus")["list_marsh"])
-    for name in ("heron_anna_03.wav", "bittern_ole_1.wav"):
+    card = run_code("corpus")["CORPUS"]
+    monkeypatch.setitem(CORPORA, "marsh", card)
+    for name in ("song_ole_1.wav", "alarm_anna_2.flac", "notes.wav"):
         (tmp_path / name).touch()
-    found = [(row.path, row.label, dict(row.fields)) for row in list_recordings("marsh", tmp_path)]
-    assert found == [
-        ("bittern_ole_1.wav", "bittern", {"observer": "ole"}),
-        ("heron_anna_03.wav", "heron", {"observer": "anna"}),
+    listing = list_corpus("marsh", tmp_path)
+    assert [(row.path, row.label, dict(row.fields)) for row in listing.recordings] == [
+        ("alarm_anna_2.flac", "fear", {"observer": "anna"}),
+        ("song_ole_1.wav", "happiness", {"observer": "ole"}),
     ]
-    (tmp_path / "notes.wav").touch()
-    with pytest.raises(CorpusError, match=r"notes\.wav: not named"):
-        list_recordings("marsh", tmp_path)
+    assert list(listing.surplus) == ["notes.wav"]
+    assert len(listing.missing) == card.n_files - 2
+    assert "alarm_anna_1.wav" in listing.missing
 
 
 def test_the_axis_lays_its_bands_evenly_on_its_own_unit(monkeypatch):

@@ -10,11 +10,11 @@ import soundfile
 from made import RATE, noise, tone
 
 from pipeline.collect import collect_clips
-from pipeline.corpora import Recording, list_recordings, unlisted_files
+from pipeline.corpora import Listing, Recording, list_corpus
 from pipeline.errors import CorpusError
 from pipeline.store.arrays import open_arrays
-from pipeline.store.paths import CLIPS, clips_csv, clips_h5, rejected_csv
-from pipeline.store.tables import Clip, Rejected, read_rows
+from pipeline.store.paths import CLIPS, clips_csv, clips_h5, missing_csv, rejected_csv
+from pipeline.store.tables import Clip, Missing, Rejected, read_rows
 
 # 16 bits: what is read back is exactly what was stored
 SOUNDS = {
@@ -23,6 +23,10 @@ SOUNDS = {
         [("anger", "a.wav", 0.5), ("anger", "b.flac", 0.75), ("joy", "c.wav", 0.25), ("joy", "é d.flac", 1.0)]
     )
 }
+
+
+# the beginning of one file, spelt in two ways
+TWICE = [Recording("anger/a.wav", "anger", None, 0.25), Recording("anger/a.wav", "anger", 0.0, 0.25)]
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +48,9 @@ def make_corpus(*, skip=()):
 
 
 def collect(folder, recordings=None, *, corpus="made", n_workers=1, **choices):
-    recordings = list_recordings(corpus, folder) if recordings is None else recordings
-    usual = {"unlisted": unlisted_files(folder, recordings), "sample_rate": RATE, "max_seconds": 3600.0}
-    return collect_clips(corpus, folder, recordings, n_workers=n_workers, **{**usual, **choices})
+    listing = list_corpus(corpus, folder) if recordings is None else Listing(tuple(recordings))
+    usual = {"sample_rate": RATE, "max_seconds": 3600.0}
+    return collect_clips(corpus, folder, listing, n_workers=n_workers, **{**usual, **choices})
 
 
 def stored(clip):
@@ -123,7 +127,7 @@ def test_inputs_are_used_plus_rejected_each_with_its_reason():
 def test_a_recording_that_is_listed_but_missing_is_rejected():
     folder = make_corpus()
     listed = [Recording("anger/a.wav", "anger"), Recording("anger/none.wav", "anger")]
-    clips, rejected = collect(folder, listed, unlisted=[])
+    clips, rejected = collect(folder, listed)
     assert [clip.path for clip in clips] == ["anger/a.wav"]
     assert "missing" in rejected[0].reason
 
@@ -134,7 +138,7 @@ def test_a_clip_is_the_same_whatever_lies_beside_it():
 
     everything = what_is_known(collect(make_corpus())[0])
     folder = Path("raw/made")
-    backwards = what_is_known(collect(folder, list_recordings("made", folder)[::-1])[0])
+    backwards = what_is_known(collect(folder, list_corpus("made", folder).recordings[::-1])[0])
     (folder / "anger/a.wav").unlink()
     fewer = what_is_known(collect(folder)[0])
     assert backwards == everything
@@ -147,7 +151,7 @@ def test_the_same_bytes_on_repetition_and_with_any_number_of_workers(n_workers):
     (folder / "joy/broken.wav").write_bytes(b"RIFF")
     collect(folder, n_workers=1)
     first = files_of()
-    assert set(first) == {"clips.h5", "clips.csv", "rejected.csv"}
+    assert set(first) == {"clips.h5", "clips.csv", "rejected.csv", "missing.csv"}
     collect(folder, n_workers=n_workers)
     assert files_of() == first
 
@@ -176,10 +180,8 @@ def test_events_late_in_a_long_recording_keep_names_of_their_own():
 
 
 def test_two_recordings_of_one_name_are_refused():
-    # the beginning of the file, spelt in two ways
-    recordings = [Recording("anger/a.wav", "anger", None, 0.25), Recording("anger/a.wav", "anger", 0.0, 0.25)]
     with pytest.raises(CorpusError, match=r"made/anger/a\.wav#t=0,0\.25 is there 2 times"):
-        collect(make_corpus(), recordings)
+        collect(make_corpus(), TWICE)
 
 
 def test_the_same_sound_under_two_names_of_one_label_is_kept_twice():
@@ -193,13 +195,80 @@ def test_the_same_sound_under_two_names_of_one_label_is_kept_twice():
     assert len({clip.pcm_sha256 for clip in clips}) == len(SOUNDS)
 
 
-def test_the_same_sound_under_two_labels_is_refused_naming_both():
+def test_the_same_sound_under_two_labels_is_rejected_under_both_each_naming_the_other():
     folder = make_corpus()
+    save(folder / "anger/again.wav", SOUNDS["anger/a.wav"])
     save(folder / "joy/copy.flac", SOUNDS["anger/a.wav"])
-    with pytest.raises(CorpusError) as error:
+    clips, rejected = collect(folder)
+    assert {clip.path for clip in clips} == set(SOUNDS) - {"anger/a.wav"}
+    assert [(row.path, row.label) for row in rejected] == [
+        ("anger/a.wav", "anger"),
+        ("anger/again.wav", "anger"),
+        ("joy/copy.flac", "joy"),
+    ]
+    others = ["joy/copy.flac, which is labelled joy", "joy/copy.flac, which is labelled joy", "anger/a.wav, which is"]
+    for row, other in zip(rejected, others, strict=True):
+        assert f"the same sound as {other}" in row.reason
+    for clip in clips:  # what lies between them moves no clip away from its sound
+        np.testing.assert_array_equal(stored(clip), SOUNDS[clip.path].astype(np.float32) / 32768)
+
+
+def test_one_event_under_two_labels_is_rejected_under_both():
+    recordings = [
+        Recording("joy/é d.flac", "joy", 0.25, 0.5, fields={"line": "2"}),
+        Recording("joy/é d.flac", "joy", 0.5, 1.0),
+        Recording("anger/same.flac", "anger", 0.25, 0.5),
+    ]
+    folder = make_corpus()
+    save(folder / "anger/same.flac", SOUNDS["joy/é d.flac"])
+    clips, rejected = collect(folder, recordings)
+    assert [clip.start_seconds for clip in clips] == [0.5]
+    assert ["same.flac#t=0.25,0.5," in row.reason for row in rejected] == [True, False]
+    assert "joy/é d.flac#t=0.25,0.5, which is labelled joy" in rejected[1].reason
+
+
+def test_a_corpus_of_conflicts_only_is_refused():
+    folder = make_corpus(skip=[path for path in SOUNDS if path != "anger/a.wav"])
+    save(folder / "joy/copy.flac", SOUNDS["anger/a.wav"])
+    with pytest.raises(CorpusError, match=r"none of its 2 recordings can be used; the first: anger/a\.wav: the same"):
         collect(folder)
-    assert "anger/a.wav (anger)" in str(error.value)
-    assert "joy/copy.flac (joy)" in str(error.value)
+
+
+RAVDESS_NAMES = ["03-01-05-01-01-01-01", "03-01-05-01-01-02-01", "03-01-03-02-02-01-02"]
+
+
+def make_ravdess():
+    folder = Path("raw/ravdess_speech")
+    for seed, name in enumerate(RAVDESS_NAMES):
+        save(folder / f"Actor_{name[-2:]}" / f"{name}.wav", noise(-20, 0.25, seed=seed))
+    return folder
+
+
+def test_missing_files_are_listed_and_told_in_one_line(capsys):
+    clips, _ = collect(make_ravdess(), corpus="ravdess_speech")
+    assert len(clips) == 3
+    missing = [row.path for row in read_rows(missing_csv("ravdess_speech"), Missing)]
+    assert len(missing) == 1437
+    assert missing == sorted(missing)
+    assert missing[0] == "Actor_01/03-01-01-01-01-01-01.wav"
+    warnings = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert warnings == [
+        "warning: 1437 of the 1440 files that ravdess_speech should hold are missing, the first: "
+        "Actor_01/03-01-01-01-01-01-01.wav; `emospec corpora check ravdess_speech` lists them"
+    ]
+
+
+def test_missing_files_stop_before_any_sound_is_read_where_they_must_not_be(monkeypatch):
+    monkeypatch.setattr("pipeline.collect.read_sound", None)  # were it called, that would be another error
+    with pytest.raises(CorpusError, match="1437 of the 1440 files that ravdess_speech should hold are missing"):
+        collect(make_ravdess(), corpus="ravdess_speech", missing="error")
+    assert not (CLIPS / "ravdess_speech").exists()
+
+
+def test_a_folder_corpus_lacks_nothing(capsys):
+    collect(make_corpus(), missing="error")
+    assert read_rows(missing_csv("made"), Missing) == []
+    assert "warning" not in capsys.readouterr().err
 
 
 def test_a_corpus_of_nothing_usable_is_refused_with_its_first_reason():
@@ -216,17 +285,14 @@ def test_a_failure_leaves_what_was_there_before_and_nothing_half_done(n_workers)
     folder = make_corpus()
     collect(folder)
     before = files_of()
-    save(folder / "joy/copy.flac", SOUNDS["anger/a.wav"])
     with pytest.raises(CorpusError):
-        collect(folder, n_workers=n_workers)
+        collect(folder, TWICE, n_workers=n_workers)
     assert files_of() == before
 
 
 def test_a_first_failure_leaves_no_file():
-    folder = make_corpus(skip=[path for path in SOUNDS if path != "anger/a.wav"])
-    save(folder / "joy/copy.flac", SOUNDS["anger/a.wav"])
     with pytest.raises(CorpusError):
-        collect(folder)
+        collect(make_corpus(), TWICE)
     assert not [path for path in CLIPS.rglob("*") if path.is_file()]
 
 

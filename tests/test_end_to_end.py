@@ -25,6 +25,7 @@ def test_recordings_in_metrics_out(project):
     assert metrics["split"]["leakage"]["overlaps_training"] == 0.0
     split = json.loads((project / "metrics/split.json").read_text(encoding="utf-8"))
     assert split["corpora"]["mine"]["rejected"] == 1
+    assert split["corpora"]["mine"]["missing"] == 0
     rejected = (project / "data/processed/clips/mine/rejected.csv").read_text(encoding="utf-8")
     assert "broken.wav" in rejected
     assert "HTML" in rejected

@@ -63,6 +63,18 @@ def test_rejected_recordings_warn():
     assert text.startswith("1 recording of demo was rejected")
 
 
+def test_what_a_published_corpus_lacks_warns():
+    accounts = {
+        "ravdess_speech": {"rejected": 0, "missing": 1200},
+        "emodb": {"rejected": 0, "missing": 1},
+        "demo": {"rejected": 0, "missing": 0},
+    }
+    assert warnings(account={"corpora": accounts}) == [
+        "1200 of the 1440 files that ravdess_speech should hold are missing.",
+        "1 of the 535 files that emodb should hold is missing.",
+    ]
+
+
 def test_guessing_is_about_the_classes_that_were_tested():
     assert chance_of(metrics()) == 0.5
 

@@ -13,11 +13,11 @@ PROGRAM = """
 import resource
 from pathlib import Path
 from pipeline.collect import collect_clips
-from pipeline.corpora import Recording
+from pipeline.corpora import Listing, Recording
 from pipeline.normalize import normalize_corpus
 from pipeline.slicing import slice_corpus
-recordings = [Recording("long.wav", "joy")]
-collect_clips("made", Path("."), recordings, unlisted=[], sample_rate=8000, max_seconds=1e5, n_workers=2)
+listing = Listing((Recording("long.wav", "joy"),))
+collect_clips("made", Path("."), listing, sample_rate=8000, max_seconds=1e5, n_workers=2)
 slicing = {"short_clips": "repeat", "tail": "drop", "silent_below_lu": None}
 slice_corpus("made", sample_rate=8000, block_seconds=60.0, slide_seconds=60.0, **slicing)
 loudness = {"method": "lufs", "target_db": -23.0, "max_gain_db": 60.0, "limit_peak": False}

@@ -30,7 +30,7 @@ READS = {
     "normalize_loudness": [CLIPS, paths.blocks_csv(CORPUS)],
     "render_spectrograms": [CLIPS, paths.blocks_csv(CORPUS), paths.loudness_csv(CORPUS)],
     "list_spectrograms": [paths.SPECTROGRAMS],
-    "split_blocks": [paths.CLIPS, paths.BLOCKS],
+    "split_blocks": [paths.CLIPS, paths.BLOCKS, paths.DUPLICATES],
     "fetch_weights": [],
     "train_model": [paths.SPECTROGRAMS_LIST, paths.SPLIT, paths.weights_folder(MEMBER)],
     "predict_blocks": [paths.model_folder(KEY), paths.SPECTROGRAMS_LIST, paths.SPLIT],
@@ -166,8 +166,6 @@ def test_params_are_the_sections_that_the_script_reads(stage):
     if read & {"of"} or ".of_member(" in text:
         read = (read - {"of"}) | {"members", "model", "train"}
     read -= {"machine"}  # workers change no byte
-    if stage == "collect_clips":
-        read -= {"data"}  # it is in the path of the dependency
     if stage == "fetch_weights":
         read -= {"train"}
     if stage == "predict_blocks":

@@ -1,21 +1,22 @@
-"""Recordings of one corpus -> clips.h5, clips.csv and rejected.csv: every recording is used or rejected by name."""
+"""Recordings of one corpus -> clips.h5, clips.csv, rejected.csv, missing.csv: each is used or rejected by name."""
 
 import contextlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from pipeline.audio.facts import bandwidth_hz, floor_db
 from pipeline.audio.reading import Sound, read_sound
-from pipeline.console import track
-from pipeline.corpora import Recording
+from pipeline.console import say, track
+from pipeline.corpora import Listing, Recording, describe_missing, refuse_missing
 from pipeline.errors import AudioError, CorpusError
 from pipeline.parallel import in_order
 from pipeline.store.arrays import SOUND_CHUNK, ArrayWriter, new_arrays
-from pipeline.store.paths import clips_csv, clips_h5, rejected_csv
-from pipeline.store.tables import Clip, Rejected, write_rows
+from pipeline.store.paths import clips_csv, clips_h5, missing_csv, rejected_csv
+from pipeline.store.tables import Clip, Missing, Rejected, write_rows
 
 Facts = tuple[float, float]
 
@@ -23,31 +24,39 @@ Facts = tuple[float, float]
 def collect_clips(
     corpus: str,
     folder: Path,
-    recordings: Sequence[Recording],
+    listing: Listing,
     *,
-    unlisted: Sequence[str],
     sample_rate: int,
     max_seconds: float,
     n_workers: int,
+    missing: Literal["warn", "error"] = "warn",
 ) -> tuple[list[Clip], list[Rejected]]:
     """Read every recording, check it, and write the canonical copy of the corpus.
 
+    The same sound under two labels is rejected under both: nobody here knows which is right. What was already written
+    of it stays in clips.h5, where no clip refers to it.
+
     Parameters
     ----------
-    recordings
-        What the corpus lists; clips are stored in this order.
-    unlisted
-        Files beside them that the corpus does not list; recorded as rejected.
+    listing
+        What lies in the folder; clips are stored in the order of its recordings, its surplus is recorded as rejected.
     sample_rate
         Of the stored sound, Hz.
+    missing
+        What to do where the folder lacks files of the publisher's list: say so, or stop before any sound is read.
 
     Raises
     ------
     CorpusError
-        If no recording is usable, two have the same name, or the same sound has two labels.
+        If no recording is usable, two have the same name, or files are missing that must not be.
     """
+    if missing == "error":
+        refuse_missing(corpus, listing)
+    elif lack := describe_missing(corpus, listing):
+        say(f"warning: {lack}")
     clips: list[Clip] = []
-    rejected = [Rejected(path=path, label="", reason="not named in clips.csv") for path in unlisted]
+    recordings = listing.recordings
+    rejected = [Rejected(path=path, label="", reason=reason) for path, reason in sorted(listing.surplus.items())]
     held = clips_h5(corpus).parent  # what is too long for memory lies where it is to go
     jobs = ((folder, recording, sample_rate, max_seconds, held) for recording in recordings)
     results = in_order(_read, jobs, n_workers=n_workers)
@@ -65,10 +74,13 @@ def collect_clips(
                 for piece in sound.pieces:
                     audio.append(piece)
         audio.write(audio.n_held)
+        clips, conflicts = _part_conflicts(clips)
+        rejected += conflicts
         _refuse(corpus, folder, clips, rejected)
         arrays.finish({"sample_rate": sample_rate})
     write_rows(clips_csv(corpus), Clip, clips)
     write_rows(rejected_csv(corpus), Rejected, rejected)
+    write_rows(missing_csv(corpus), Missing, (Missing(path=path) for path in listing.missing))
     return clips, rejected
 
 
@@ -151,16 +163,20 @@ def _refuse(corpus: str, folder: Path, clips: Sequence[Clip], rejected: Sequence
     n_of_name = Counter(clip.clip_id for clip in clips)
     if double := [clip_id for clip_id, n in n_of_name.items() if n > 1]:
         raise CorpusError(f"corpus {corpus}: {double[0]} is there {n_of_name[double[0]]} times: keep one of them")
-    if conflicts := list(_two_labels(clips)):
-        more = f" and {len(conflicts) - 1} more" if len(conflicts) > 1 else ""
-        raise CorpusError(f"corpus {corpus}: the same sound has two labels: {conflicts[0]}{more}: keep one of them")
 
 
-def _two_labels(clips: Sequence[Clip]) -> Iterator[str]:
-    """Name clips of equal sound that are labelled differently."""
+def _part_conflicts(clips: Sequence[Clip]) -> tuple[list[Clip], list[Rejected]]:
+    """Part the clips from those whose very sound is there under another label too."""
     by_sound = defaultdict(list)
     for clip in clips:
         by_sound[clip.pcm_sha256].append(clip)
-    for same in by_sound.values():
-        if len({clip.label for clip in same}) > 1:
-            yield " and ".join(f"{clip.path} ({clip.label})" for clip in same)
+    kept, conflicts = [], []
+    for clip in clips:
+        other = next((one for one in by_sound[clip.pcm_sha256] if one.label != clip.label), None)
+        if other is None:
+            kept.append(clip)
+            continue
+        name = other.clip_id.removeprefix(f"{other.corpus}/")
+        reason = f"the same sound as {name}, which is labelled {other.label}: keep the one whose label is right"
+        conflicts.append(Rejected(path=clip.path, label=clip.label, reason=reason))
+    return kept, conflicts

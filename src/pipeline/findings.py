@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.corpora import count_missing
+
 # What the audit of every split checks; fields of clips.csv come on top, where a corpus has them.
 CHECKED = {
     "overlaps_training": "overlap in time",
@@ -72,6 +74,7 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
         count, unit = metrics["clip"]["n_units"], metrics["clip"]["unit"]
         found += [Finding(f"Only {count} units ({unit}) were tested: the intervals are too narrow.")]
     found += _without_error(metrics["clip"]) + _untrained(metrics["split"].get("untrained", []))
+    found += _missing(split["corpora"])
     rejected = {name: corpus["rejected"] for name, corpus in split["corpora"].items() if corpus["rejected"]}
     return found + [
         Finding(
@@ -111,6 +114,12 @@ def _untrained(classes: list[str]) -> list[Finding]:
     return [
         Finding(f"No training side has {named}: they have no recall and no part in UAR, and are wrong in accuracy.")
     ]
+
+
+def _missing(corpora: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
+    """Which published corpora were used in part; accounts from before that was counted say nothing."""
+    counts = {name: account.get("missing", 0) for name, account in corpora.items()}
+    return [Finding(f"{count_missing(name, n)}.") for name, n in counts.items() if n]
 
 
 def _without_error(clip: Mapping[str, Any]) -> list[Finding]:

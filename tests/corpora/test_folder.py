@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.audio.reading import read_sound
-from pipeline.corpora import Recording, list_recordings, unlisted_files
+from pipeline.corpora import Recording, list_corpus
 from pipeline.errors import AudioError, CorpusError
 
 
@@ -24,7 +24,7 @@ def touch(folder: Path, *paths: str) -> None:
 
 def fault(folder: Path) -> str:
     with pytest.raises(CorpusError) as error:
-        list_recordings("any", folder)
+        list_corpus("any", folder)
     message = str(error.value)
     assert message.isprintable(), "a message is one line"
     return message
@@ -39,7 +39,7 @@ def test_table_gives_recordings_by_path_and_start(tmp_path: Path) -> None:
         "\n"
         "./a//one.wav, joy ,0.5,1.5,CC BY 4.0,s1,\n",
     )
-    assert list_recordings("demo", tmp_path) == [
+    assert list(list_corpus("demo", tmp_path).recordings) == [
         Recording("a/one.wav", "joy", 0.5, 1.5, "CC BY 4.0", {"speaker": "s1", "note": ""}),
         Recording("a/one.wav", "joy", 2.5, 3.0, "CC BY 4.0", {"speaker": "s1", "note": ""}),
         Recording("b/two.wav", "anger", None, None, "CC0", {"speaker": "s2", "note": 'said "no", twice'}),
@@ -53,18 +53,19 @@ def test_recordings_pass_between_processes() -> None:
 
 def test_byte_order_mark_windows_lines_and_odd_names_are_read(tmp_path: Path) -> None:
     write_table(tmp_path, '\ufeffpath,label\r\n-dog 😀 é.wav,joy\r\n"two\nlines.wav",joy\r\n')
-    assert [recording.path for recording in list_recordings("x", tmp_path)] == ["-dog 😀 é.wav", "two\nlines.wav"]
+    paths = [recording.path for recording in list_corpus("x", tmp_path).recordings]
+    assert paths == ["-dog 😀 é.wav", "two\nlines.wav"]
 
 
 def test_columns_of_the_pipelines_own_table_are_kept_as_given(tmp_path: Path) -> None:
     write_table(tmp_path, "path,label,seconds,corpus,channels\na.wav,joy,3.5,mine,2\n")
-    fields = list_recordings("x", tmp_path)[0].fields
+    fields = list_corpus("x", tmp_path).recordings[0].fields
     assert fields == {"given_seconds": "3.5", "given_corpus": "mine", "given_channels": "2"}
 
 
 def test_files_that_are_listed_and_missing_are_left_to_reading(tmp_path: Path) -> None:
     write_table(tmp_path, "path,label\ngone.wav,joy\n")
-    (recording,) = list_recordings("x", tmp_path)
+    (recording,) = list_corpus("x", tmp_path).recordings
     with pytest.raises(AudioError, match=r"gone\.wav: the file is missing"):
         read_sound(tmp_path / recording.path, sample_rate=8000)
 
@@ -136,25 +137,26 @@ def test_unusable_tables_are_refused(tmp_path: Path, text: str | bytes, reason: 
 def test_folders_are_labels_at_any_depth(tmp_path: Path) -> None:
     touch(tmp_path, "joy/a.WAV", "joy/deep/er/b.mp3", "anger/c.opus", "anger/d.aifc", "anger/notes.txt", "top.wav")
     touch(tmp_path, ".git/x.wav", "joy/.hidden/x.wav", "joy/._a.wav", "joy/__MACOSX/x.wav", "joy/Thumbs.db")
-    recordings = list_recordings("x", tmp_path)
-    assert [(recording.path, recording.label) for recording in recordings] == [
+    listing = list_corpus("x", tmp_path)
+    assert [(recording.path, recording.label) for recording in listing.recordings] == [
         ("anger/c.opus", "anger"),
         ("anger/d.aifc", "anger"),
         ("joy/a.WAV", "joy"),
         ("joy/deep/er/b.mp3", "joy"),
     ]
-    assert unlisted_files(tmp_path, recordings) == ["anger/notes.txt", "top.wav"]
+    assert listing.surplus == dict.fromkeys(["anger/notes.txt", "top.wav"], "not named in clips.csv")
+    assert listing.missing == ()
 
 
 def test_one_label_is_a_corpus(tmp_path: Path) -> None:
     touch(tmp_path, "joy/a.wav")
-    assert len(list_recordings("x", tmp_path)) == 1
+    assert len(list_corpus("x", tmp_path).recordings) == 1
 
 
 def test_sound_that_the_table_does_not_name_is_told(tmp_path: Path) -> None:
     write_table(tmp_path, "path,label\n./joy/a.wav,joy\n")
     touch(tmp_path, "joy/a.wav", "joy/b.flac", "c.ogg", "README.txt", ".d.wav")
-    assert unlisted_files(tmp_path, list_recordings("x", tmp_path)) == ["c.ogg", "joy/b.flac"]
+    assert sorted(list_corpus("x", tmp_path).surplus) == ["c.ogg", "joy/b.flac"]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +189,7 @@ def test_links_are_followed_but_never_in_a_circle(tmp_path: Path) -> None:
     (corpus / "joy/back").symlink_to(corpus)
     (corpus / "joy/self.wav").symlink_to(corpus / "joy/self.wav")
     (corpus / "joy/dangling.wav").symlink_to(corpus / "none.wav")
-    paths = [recording.path for recording in list_recordings("x", corpus)]
+    paths = [recording.path for recording in list_corpus("x", corpus).recordings]
     # Links that lead nowhere are recordings too: reading rejects them by name.
     assert paths == ["anger/a.wav", "joy/b.wav", "joy/dangling.wav", "joy/self.wav"]
 
@@ -195,7 +197,7 @@ def test_links_are_followed_but_never_in_a_circle(tmp_path: Path) -> None:
 def test_pipes_are_left_to_reading(tmp_path: Path) -> None:
     (tmp_path / "joy").mkdir()
     os.mkfifo(tmp_path / "joy/pipe.wav")
-    assert [recording.path for recording in list_recordings("x", tmp_path)] == ["joy/pipe.wav"]
+    assert [recording.path for recording in list_corpus("x", tmp_path).recordings] == ["joy/pipe.wav"]
 
 
 def test_names_that_are_not_utf8_do_not_stop_the_rest(tmp_path: Path) -> None:
@@ -205,7 +207,7 @@ def test_names_that_are_not_utf8_do_not_stop_the_rest(tmp_path: Path) -> None:
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
     touch(tmp_path, "joy/a.wav")
-    paths = [recording.path for recording in list_recordings("x", tmp_path)]
+    paths = [recording.path for recording in list_corpus("x", tmp_path).recordings]
     assert [os.fsencode(path) for path in paths] == [b"joy/a.wav", b"joy/\xff.wav"]
     with pytest.raises(AudioError, match=r"\\udcff\.wav: its name is not valid UTF-8"):
         read_sound(tmp_path / paths[1], sample_rate=8000)

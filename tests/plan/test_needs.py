@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from torch import nn, zeros
 
 from pipeline.collect import collect_clips
-from pipeline.corpora import list_recordings
+from pipeline.corpora import list_corpus
 from pipeline.features.spectrogram import SpectrogramSpec
 from pipeline.fold_baselines import fit_baselines
 from pipeline.listing import list_spectrograms
@@ -189,8 +189,8 @@ def test_what_is_kept_for_the_backward_pass_is_counted_once_and_without_weights(
 def make_outputs(chosen, root):
     """Run every stage of the small project's first fold."""
     rate, spectrogram = chosen.audio.sample_rate, chosen.spectrogram
-    recordings = list_recordings("made", root / "made")
-    collect_clips("made", root / "made", recordings, unlisted=(), sample_rate=rate, max_seconds=60, n_workers=1)
+    listing = list_corpus("made", root / "made")
+    collect_clips("made", root / "made", listing, sample_rate=rate, max_seconds=60, n_workers=1)
     cutting = chosen.slice.model_dump(exclude={"silent_blocks", "silent_below_lu"})
     slice_corpus("made", sample_rate=rate, silent_below_lu=None, **cutting)
     normalize_corpus(

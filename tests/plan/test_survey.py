@@ -6,7 +6,7 @@ import pytest
 from plan.cases import RATE, clip, params, write_sound
 
 from pipeline.collect import collect_clips
-from pipeline.corpora import list_recordings
+from pipeline.corpora import list_corpus
 from pipeline.errors import CorpusError
 from pipeline.plan.survey import sample_of, survey_corpora
 
@@ -33,8 +33,7 @@ def test_lengths_are_those_that_collecting_gives(root, rate):
     clips, _ = collect_clips(
         "made",
         root / "made",
-        list_recordings("made", root / "made"),
-        unlisted=(),
+        list_corpus("made", root / "made"),
         sample_rate=RATE,
         max_seconds=60,
         n_workers=1,
@@ -81,8 +80,16 @@ def test_a_missing_corpus_is_the_error_of_collecting(root):
     with pytest.raises(CorpusError) as of_survey:
         survey(root)
     with pytest.raises(CorpusError) as of_collecting:
-        list_recordings("made", root / "made")
+        list_corpus("made", root / "made")
     assert str(of_survey.value) == str(of_collecting.value)
+
+
+def test_missing_files_are_the_error_of_collecting_only_where_they_stop_it(root):
+    write_sound(root / "emodb/wav/03a01Fa.wav", 1)
+    chosen = {"corpora": ["emodb"], "data__root": str(root)}
+    assert len(survey_corpora(params(**chosen)).clips) == 1
+    with pytest.raises(CorpusError, match="534 of the 535 files that emodb should hold are missing"):
+        survey_corpora(params(**chosen, data__missing="error"))
 
 
 def test_the_demo_is_drawn_where_it_is_not_there_yet(root):

@@ -20,6 +20,7 @@ def test_no_two_files_share_a_path():
         paths.clips_h5,
         paths.clips_csv,
         paths.rejected_csv,
+        paths.missing_csv,
         paths.blocks_csv,
         paths.left_out_csv,
         paths.loudness_csv,

@@ -1,19 +1,36 @@
 """The corpora: which recordings there are, with which labels and groups."""
 
-from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.corpora.folder import list_folder, unlisted_files
+from pipeline.corpora import emodb, ravdess
+from pipeline.corpora.corpus import Corpus, Download, Listing
+from pipeline.corpora.folder import list_folder
 from pipeline.corpora.recording import Recording
+from pipeline.errors import CorpusError
 
-__all__ = ["CORPORA", "Recording", "list_recordings", "unlisted_files"]
+__all__ = [
+    "CORPORA",
+    "Corpus",
+    "Download",
+    "Listing",
+    "Recording",
+    "count_missing",
+    "describe_missing",
+    "list_corpus",
+    "refuse_missing",
+]
 
-# A corpus whose files' names carry its labels has a module and a line here; any other name is a folder of recordings.
-CORPORA: dict[str, Callable[[Path], list[Recording]]] = {}
+# A published corpus has a module with its card and a line here; any other name is a folder of recordings.
+CORPORA: dict[str, Corpus] = {
+    "emodb": emodb.EMODB,
+    "emodb_2s": emodb.EMODB_2S,
+    "ravdess_song": ravdess.RAVDESS_SONG,
+    "ravdess_speech": ravdess.RAVDESS_SPEECH,
+}
 
 
-def list_recordings(corpus: str, folder: Path) -> list[Recording]:
-    """List a corpus's recordings by path, then by start.
+def list_corpus(corpus: str, folder: Path) -> Listing:
+    """List what a corpus's folder holds, its recordings by path, then by start.
 
     Parameters
     ----------
@@ -27,5 +44,26 @@ def list_recordings(corpus: str, folder: Path) -> list[Recording]:
     CorpusError
         If the folder is missing, holds no recordings, or its table is faulty.
     """
-    recordings = CORPORA.get(corpus, list_folder)(folder)
-    return sorted(recordings, key=lambda recording: (recording.path, recording.start_seconds or 0.0))
+    listing = CORPORA[corpus].list_files(folder) if corpus in CORPORA else list_folder(folder)
+    in_order = sorted(listing.recordings, key=lambda recording: (recording.path, recording.start_seconds or 0.0))
+    return Listing(tuple(in_order), listing.surplus, listing.missing)
+
+
+def describe_missing(corpus: str, listing: Listing) -> str:
+    """Say in one line how much of the publisher's list a folder lacks; empty where nothing is missing."""
+    if not listing.missing:
+        return ""
+    first = f"the first: {listing.missing[0]}; `emospec corpora check {corpus}` lists them"
+    return f"{count_missing(corpus, len(listing.missing))}, {first}"
+
+
+def count_missing(corpus: str, n_missing: int) -> str:
+    """Say how many of a corpus's files are missing: "3 of the 535 files that emodb should hold are missing"."""
+    of_all = f" of the {CORPORA[corpus].n_files}" if corpus in CORPORA else ""
+    return f"{n_missing}{of_all} files that {corpus} should hold {'is' if n_missing == 1 else 'are'} missing"
+
+
+def refuse_missing(corpus: str, listing: Listing) -> None:
+    """Raise CorpusError where a folder lacks files of the publisher's list."""
+    if lack := describe_missing(corpus, listing):
+        raise CorpusError(f"{lack}: get them, or set data.missing to warn")

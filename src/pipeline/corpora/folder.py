@@ -1,10 +1,11 @@
 """A folder of recordings: labels from its clips.csv, or a sub-folder for each label."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.corpora.clips_table import read_clips
+from pipeline.corpora.corpus import Listing
 from pipeline.corpora.recording import Recording, label_fault, shown
 from pipeline.errors import CorpusError
 
@@ -13,11 +14,13 @@ SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".ai
 IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
 
 
-def list_folder(folder: Path) -> list[Recording]:
-    """List the recordings of a folder corpus.
+def list_folder(folder: Path) -> Listing:
+    """List a folder corpus.
 
-    With a clips.csv, those that it names, whether or not the file is there: a missing one is rejected by name when it
-    is read. Without, every file with a sound's extension below a sub-folder, whose name is the label.
+    With a clips.csv, its recordings are those that it names, whether or not the file is there: a missing one is
+    rejected by name when it is read. Without, every file with a sound's extension below a sub-folder, whose name is
+    the label. Surplus are other files, with a clips.csv only those with a sound's extension; never hidden files,
+    `__MACOSX` and `Thumbs.db`.
 
     Raises
     ------
@@ -25,15 +28,18 @@ def list_folder(folder: Path) -> list[Recording]:
         If the folder is missing, holds no recordings, or its table or a label is faulty.
     """
     refuse_no_folder(folder)
-    table = folder / CLIPS_CSV
-    if table.exists():
-        recordings = read_clips(table)
+    has_table = (folder / CLIPS_CSV).exists()
+    paths = list(walk_files(folder))
+    if has_table:
+        recordings = read_clips(folder / CLIPS_CSV)
     else:
-        inside = [path for path in walk_files(folder) if "/" in path and is_sound(path)]
+        inside = [path for path in paths if "/" in path and is_sound(path)]
         recordings = [Recording(path, _checked_label(path.split("/")[0], folder=folder)) for path in inside]
     if not recordings:
-        raise CorpusError(_describe_lack(folder, has_table=table.exists()))
-    return recordings
+        raise CorpusError(_describe_lack(folder, has_table=has_table))
+    listed = {recording.path for recording in recordings}
+    beside = (path for path in paths if path not in listed and (is_sound(path) or not has_table))
+    return Listing(tuple(recordings), dict.fromkeys(beside, "not named in clips.csv"))
 
 
 def refuse_no_folder(folder: Path) -> None:
@@ -41,27 +47,6 @@ def refuse_no_folder(folder: Path) -> None:
     if not folder.is_dir():
         found = "is not a folder" if folder.exists() else "is missing"
         raise CorpusError(f"corpus folder {shown(str(folder))} {found}: put the recordings there, or set data.root")
-
-
-def unlisted_files(folder: Path, recordings: Iterable[Recording]) -> list[str]:
-    """List the files of a folder corpus that are no recordings of it, so that what is left out can be counted.
-
-    Parameters
-    ----------
-    folder
-        The corpus folder.
-    recordings
-        What `list_folder` gave for it.
-
-    Returns
-    -------
-    list of str
-        Paths relative to the folder, sorted. With a clips.csv only files with a sound's extension, without it all;
-        never hidden files, `__MACOSX` and `Thumbs.db`.
-    """
-    listed = {recording.path for recording in recordings}
-    has_table = (folder / CLIPS_CSV).exists()
-    return sorted(path for path in walk_files(folder) if path not in listed and (is_sound(path) or not has_table))
 
 
 def walk_files(folder: Path, *, above: str = "", within: frozenset[tuple[int, int]] = frozenset()) -> Iterator[str]:

@@ -62,9 +62,10 @@ class Runs(Section):
 
 
 class Data(Section):
-    """Where the recordings lie."""
+    """Where the recordings lie, and what they lack."""
 
     root: str
+    missing: Literal["warn", "error"]
 
 
 class Demo(Section):

@@ -15,7 +15,7 @@ import soundfile
 from pipeline.baselines import thumbnails
 from pipeline.collect import collect_clips
 from pipeline.console import say
-from pipeline.corpora import Recording
+from pipeline.corpora import Listing, Recording
 from pipeline.corpora.demo import draw_conditions, render_clip
 from pipeline.errors import CorpusError
 from pipeline.features.spectrogram import SpectrogramSpec
@@ -120,8 +120,7 @@ def _collect(folder: Path, recordings: Sequence[Recording], params: Params) -> f
         collect_clips(
             SAMPLE,
             folder,
-            recordings,
-            unlisted=(),
+            Listing(tuple(recordings)),
             sample_rate=params.audio.sample_rate,
             max_seconds=3600 * params.audio.max_hours,
             n_workers=1,

@@ -9,7 +9,7 @@ import soundfile
 
 from pipeline.audio.reading import MAX_CHANNELS, MAX_RATE, MIN_RATE
 from pipeline.console import track
-from pipeline.corpora import Recording, list_recordings
+from pipeline.corpora import Recording, list_corpus, refuse_missing
 from pipeline.corpora.demo import draw_conditions
 from pipeline.corpora.recording import shown
 from pipeline.errors import AudioError, CorpusError
@@ -59,7 +59,7 @@ def survey_corpora(params: Params) -> Survey:
     Raises
     ------
     CorpusError
-        As `list_recordings` does, and if a corpus has no recording that can be opened.
+        As `list_corpus` does, if a corpus has no recording that can be opened, and if files are missing that must not.
     """
     clips: list[ExpectedClip] = []
     doubtful: list[str] = []
@@ -70,9 +70,7 @@ def survey_corpora(params: Params) -> Survey:
         if folder == DEMO:
             own, bad = _demo_clips(params.demo, sample_rate=params.audio.sample_rate), []
         else:
-            own, bad = _survey(
-                corpus, folder, sample_rate=params.audio.sample_rate, max_seconds=3600 * params.audio.max_hours
-            )
+            own, bad = _survey(corpus, folder, params)
         if not own:
             raise CorpusError(f"{folder}: none of its {len(bad)} recordings can be used; the first: {bad[0]}")
         clips += own
@@ -80,10 +78,14 @@ def survey_corpora(params: Params) -> Survey:
     return Survey(clips=tuple(clips), doubtful=tuple(doubtful))
 
 
-def _survey(corpus: str, folder: Path, *, sample_rate: int, max_seconds: float) -> tuple[list[ExpectedClip], list[str]]:
+def _survey(corpus: str, folder: Path, params: Params) -> tuple[list[ExpectedClip], list[str]]:
     clips, doubtful = [], []
+    sample_rate, max_seconds = params.audio.sample_rate, 3600 * params.audio.max_hours
     headers: dict[str, _Header | AudioError] = {}  # events of one recording share its header
-    recordings = list_recordings(corpus, folder)
+    listing = list_corpus(corpus, folder)
+    if params.data.missing == "error":
+        refuse_missing(corpus, listing)
+    recordings = listing.recordings
     for recording in track(recordings, label=f"survey {corpus}", total=len(recordings), unit="recordings"):
         if recording.path not in headers:
             headers[recording.path] = _header_or_error(folder / recording.path)

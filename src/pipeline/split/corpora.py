@@ -10,8 +10,28 @@ from pipeline.split.leakage import describe_split
 from pipeline.split.selection import Use, select_clips
 from pipeline.split.sides import split_blocks
 from pipeline.store.files import write_json
-from pipeline.store.paths import DUPLICATES, SPLIT, SPLIT_METRICS, blocks_csv, clips_csv, left_out_csv, rejected_csv
-from pipeline.store.tables import Block, Clip, Duplicate, LeftOut, Rejected, SplitRow, read_all, read_rows, write_rows
+from pipeline.store.paths import (
+    DUPLICATES,
+    SPLIT,
+    SPLIT_METRICS,
+    blocks_csv,
+    clips_csv,
+    left_out_csv,
+    missing_csv,
+    rejected_csv,
+)
+from pipeline.store.tables import (
+    Block,
+    Clip,
+    Duplicate,
+    LeftOut,
+    Missing,
+    Rejected,
+    SplitRow,
+    read_all,
+    read_rows,
+    write_rows,
+)
 
 ALL_NEAR = "near_duplicates"  # in allow_leaks: every pair of near duplicates
 
@@ -100,5 +120,6 @@ def _account(corpus: str, unused: Mapping[str, int]) -> dict[str, Any]:
         "filled_blocks": dict(filled),
         "left_out": left_out,
         "unused_clips": dict(unused),
+        "missing": len(read_rows(missing_csv(corpus), Missing)),
         "rejected": len(read_rows(rejected_csv(corpus), Rejected)),
     }

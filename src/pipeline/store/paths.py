@@ -45,6 +45,11 @@ def rejected_csv(corpus: str) -> Path:
     return CLIPS / corpus / "rejected.csv"
 
 
+def missing_csv(corpus: str) -> Path:
+    """The files of the publisher's list that are not there."""
+    return CLIPS / corpus / "missing.csv"
+
+
 def blocks_csv(corpus: str) -> Path:
     """The blocks of a corpus."""
     return BLOCKS / f"{corpus}.csv"

@@ -44,6 +44,13 @@ class Rejected:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Missing:
+    """A file that a published corpus should hold and its folder lacks."""
+
+    path: str  # as the publisher ships it
+
+
+@dataclass(frozen=True, kw_only=True)
 class Block:
     """One block: samples start to start + n_samples of its clip, the clip repeated or zero-padded if it ends before."""
 
