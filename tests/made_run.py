@@ -9,10 +9,12 @@ import torch
 
 from pipeline.models.weights import fetch_weights
 from pipeline.runs import Compute, train_run
+from pipeline.split.choices import Choices
 from pipeline.split.corpora import split_corpora
 from pipeline.store.arrays import digest_of, encode_texts, new_arrays, open_arrays
 from pipeline.store.folds import write_outputs
 from pipeline.store.paths import (
+    DUPLICATES,
     SPECTROGRAMS_LIST,
     baselines_h5,
     blocks_csv,
@@ -31,6 +33,7 @@ from pipeline.store.tables import (
     Block,
     Clip,
     CurvePoint,
+    Duplicate,
     Gain,
     LeftOut,
     Missing,
@@ -158,7 +161,8 @@ def make_project(**split):
     write_rows(loudness_csv(CORPUS), Gain, gains)
     label_of = {clip.clip_id: CLASSES.index(clip.label) for clip in clips}
     write_images([block.block_id for block in blocks], coloured([label_of[block.clip_id] for block in blocks]))
-    split_corpora([CORPUS], audit_fields=["speaker"], **{**SPLIT, **split})
+    write_rows(DUPLICATES, Duplicate, [])
+    split_corpora([CORPUS], Choices(**(SPLIT | split)), audit_fields=["speaker"])
 
 
 def write_images(block_ids, images, **attributes):

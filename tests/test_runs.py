@@ -26,6 +26,7 @@ from pipeline.fold_baselines import fit_baselines
 from pipeline.models.checkpoint import load_model
 from pipeline.models.inference import outputs_of
 from pipeline.runs import predict_run
+from pipeline.split.choices import Choices
 from pipeline.split.corpora import split_corpora
 from pipeline.store.folds import read_fold, read_outputs
 from pipeline.store.images import open_images
@@ -290,7 +291,7 @@ def test_the_majority_is_counted_before_balancing(project):
     # One clip of "anger" is lost, so it is the rarest; after balancing all are alike, and the first name would win.
     kept = [block for block in read_rows(blocks_csv(CORPUS), Block) if not block.clip_id.endswith("anger3.wav")]
     write_rows(blocks_csv(CORPUS), Block, kept)
-    split_corpora([CORPUS], audit_fields=[], **{**CHOICES, "balance": "train"})
+    split_corpora([CORPUS], Choices(**(CHOICES | {"balance": "train"})), audit_fields=[])
     fit_baselines(0, [CORPUS])
     answers = read_outputs(baselines_h5(0), "majority").values["majority"].argmax(axis=1)
     fold = read_fold(0)

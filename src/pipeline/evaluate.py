@@ -50,8 +50,10 @@ def evaluate_runs(
         for member in members
     }
 
+    learned = np.logical_or.reduce([_learned(fold) for fold in sides.values()])
+
     def levels(probabilities: Floats) -> dict[str, Any]:
-        return _levels(blocks, probabilities, by=by, n_resamples=n_resamples, seed=seed)
+        return _levels(blocks, probabilities, by=by, n_resamples=n_resamples, seed=seed, learned=learned)
 
     mean = np.mean([of_member[member] for member in members], axis=0)
     each = {member: levels(of_member[member]) for member in members}
@@ -64,7 +66,7 @@ def evaluate_runs(
         "baselines": baselines,
         "selected_on_test": any(card["selected_on_test"] for card in about),
         "start": {member: outputs[folds[0], member].about["start"] for member in members},
-        "split": _split_summary(folds),
+        "split": _split_summary(folds) | _untrained(blocks.classes, learned),
         **run,
     }
     write_json(METRICS, metrics)
@@ -79,6 +81,17 @@ def _read(fold: Fold, path: Path, *names: str) -> Outputs:
     if (outputs.block_ids, outputs.sides, list(outputs.about["classes"])) != now:
         raise MetricsError(f"{path}: predicts other blocks, sides or classes than the present split: run `dvc repro`")
     return outputs
+
+
+def _learned(fold: Fold) -> NDArray[np.bool_]:
+    """Which classes the fold's training side has, (k,)."""
+    return np.isin(np.arange(len(fold.classes)), fold.labels[fold.on("train")])
+
+
+def _untrained(classes: Sequence[str], learned: NDArray[np.bool_]) -> dict[str, list[str]]:
+    """Classes that no fold could learn; nothing where there are none."""
+    lacking = [name for name, known in zip(classes, learned, strict=True) if not known]
+    return {"untrained": lacking} if lacking else {}
 
 
 def _of_test(fold: Fold, values: NDArray[Any]) -> NDArray[Any]:
@@ -105,9 +118,22 @@ def _baselines(sides: Mapping[int, Fold]) -> dict[str, Floats]:
     }
 
 
-def _levels(blocks: AnsweredBlocks, probabilities: Floats, *, by: str, n_resamples: int, seed: int) -> dict[str, Any]:
+def _levels(
+    blocks: AnsweredBlocks,
+    probabilities: Floats,
+    *,
+    by: str,
+    n_resamples: int,
+    seed: int,
+    learned: NDArray[np.bool_],
+) -> dict[str, Any]:
     """Metrics of the blocks, and of the clips by the mean of their blocks' probabilities."""
-    options: dict[str, Any] = {"classes": blocks.classes, "n_resamples": n_resamples, "seed": seed}
+    options: dict[str, Any] = {
+        "classes": blocks.classes,
+        "n_resamples": n_resamples,
+        "seed": seed,
+        "learned": None if learned.all() else learned,
+    }
     _, units = np.unique(blocks.groups, return_inverse=True)
     block = evaluate_level(blocks.labels, probabilities, units, unit_name=by, **options)
     _, first, clip = np.unique(blocks.clips, return_index=True, return_inverse=True)

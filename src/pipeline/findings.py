@@ -7,7 +7,12 @@ from typing import Any
 from pipeline.corpora import count_missing
 
 # What the audit of every split checks; fields of clips.csv come on top, where a corpus has them.
-CHECKED = {"overlaps_training": "overlap in time", "clip_in_training": "clip", "unit_in_training": "unit of the split"}
+CHECKED = {
+    "overlaps_training": "overlap in time",
+    "clip_in_training": "clip",
+    "near_duplicate_in_training": "near duplicates",
+    "unit_in_training": "unit of the split",
+}
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
     if metrics["clip"]["few_units"]:
         count, unit = metrics["clip"]["n_units"], metrics["clip"]["unit"]
         found += [Finding(f"Only {count} units ({unit}) were tested: the intervals are too narrow.")]
-    found += _without_error(metrics["clip"])
+    found += _without_error(metrics["clip"]) + _untrained(metrics["split"].get("untrained", []))
     found += _missing(split["corpora"])
     rejected = {name: corpus["rejected"] for name, corpus in split["corpora"].items() if corpus["rejected"]}
     return found + [
@@ -108,6 +113,15 @@ def _missing(corpora: Mapping[str, Mapping[str, Any]]) -> list[Finding]:
     return [Finding(f"{count_missing(name, n)}.") for name, n in counts.items() if n]
 
 
+def _untrained(classes: list[str]) -> list[Finding]:
+    if not classes:
+        return []
+    named = ", ".join(classes)
+    return [
+        Finding(f"No training side has {named}: they have no recall and no part in UAR, and are wrong in accuracy.")
+    ]
+
+
 def _without_error(clip: Mapping[str, Any]) -> list[Finding]:
     """What a bootstrap cannot say where no clip is answered wrong: Clopper and Pearson (1934), all of n right."""
     if clip["accuracy"] < 1:
@@ -144,6 +158,8 @@ def _checked(name: str, leakage: Mapping[str, float]) -> str:
 def _met(name: str, share: float, leakage: Mapping[str, float]) -> str:
     if name == "overlaps_training":
         return f"{_percent(share)} overlap training sound in time"
+    if name == "near_duplicate_in_training":
+        return f"{_percent(share)} have a near duplicate of their clip in training"
     return f"{_percent(share)} share their {_checked(name, leakage)} with training"
 
 

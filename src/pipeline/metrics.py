@@ -28,7 +28,7 @@ class Level:
     accuracy: float
     uar: float  # unweighted average recall, over the classes that occur
     macro_f1: float  # over the classes that occur
-    recall: dict[str, float | None]  # None: the class does not occur
+    recall: dict[str, float | None]  # None: the class does not occur, or was in no training side
     n: dict[str, int]  # rows: total, and of each class
     interval: dict[str, Any]  # low and high of accuracy, uar, macro_f1 and of each class's recall
     unit: str  # what was resampled: clip, speaker, ...
@@ -97,8 +97,14 @@ def confusion(actual: Integers, predicted: Integers, *, n_classes: int) -> NDArr
     return counts
 
 
-def scores(confusions: NDArray[Any]) -> Scores:
+def scores(confusions: NDArray[Any], *, learned: NDArray[np.bool_] | None = None) -> Scores:
     """Compute accuracy, UAR, macro-F1 and recall from confusion matrices (..., k, k), rows actual.
+
+    Parameters
+    ----------
+    learned
+        Which classes (k,) could be answered at all; a class that was in no training side has neither recall nor part
+        in the means, but its rows count as wrong in accuracy. None: all.
 
     Returns
     -------
@@ -111,8 +117,9 @@ def scores(confusions: NDArray[Any]) -> Scores:
     matrices = np.asarray(confusions, dtype=np.float64)
     hits = np.diagonal(matrices, axis1=-2, axis2=-1)  # (..., k)
     actual, predicted = matrices.sum(axis=-1), matrices.sum(axis=-2)  # (..., k)
-    recall = _divide(hits, actual)
-    f1 = _divide(2 * hits, np.where(actual > 0, actual + predicted, 0))
+    counted = actual if learned is None else np.where(learned, actual, 0)
+    recall = _divide(hits, counted)
+    f1 = _divide(2 * hits, np.where(counted > 0, actual + predicted, 0))
     return {
         "accuracy": _divide(hits.sum(axis=-1), actual.sum(axis=-1)),
         "uar": _mean_of_present(recall),
@@ -131,6 +138,7 @@ def evaluate_level(
     n_resamples: int,
     seed: int,
     few_units: int = 20,
+    learned: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Score one level's probabilities against its labels, with 95 % intervals over the units of the split.
 
@@ -154,6 +162,8 @@ def evaluate_level(
         Of the bootstrap.
     few_units
         Fewer units than this are flagged.
+    learned
+        As in `scores`.
 
     Returns
     -------
@@ -173,12 +183,14 @@ def evaluate_level(
     )  # (n_units, k, k)
     units_of_class = (by_unit.sum(axis=2) > 0).sum(axis=0)  # (k,)
     rows_of_class = by_unit.sum(axis=(0, 2)).tolist()
-    point = scores(by_unit.sum(axis=0))
+    point = scores(by_unit.sum(axis=0), learned=learned)
     level = Level(
         **{name: _rounded(point[name]) for name in SUMMARIES},
         recall={name: _rounded(value) for name, value in zip(classes, point["recall"], strict=True)},
         n={"total": len(actual), **dict(zip(classes, rows_of_class, strict=True))},
-        interval=_intervals(by_unit, units_of_class, classes=classes, n_resamples=n_resamples, seed=seed),
+        interval=_intervals(
+            by_unit, units_of_class, classes=classes, n_resamples=n_resamples, seed=seed, learned=learned
+        ),
         unit=unit_name,
         n_units=len(names),
         n_units_by_class=dict(zip(classes, units_of_class.tolist(), strict=True)),
@@ -266,9 +278,10 @@ def _intervals(
     classes: Sequence[str],
     n_resamples: int,
     seed: int,
+    learned: NDArray[np.bool_] | None,
 ) -> dict[str, Any]:
     """Bound each score by the quantiles of its resamples; one unit cannot vary, so it gives no bounds."""
-    chunks = [scores(drawn) for drawn in resample(by_unit, n_resamples=n_resamples, seed=seed)]
+    chunks = [scores(drawn, learned=learned) for drawn in resample(by_unit, n_resamples=n_resamples, seed=seed)]
     drawn = {name: np.concatenate([chunk[name] for chunk in chunks]) for name in (*SUMMARIES, "recall")}
     recalls = zip(classes, drawn["recall"].T, units_of_class.tolist(), strict=True)
     return {

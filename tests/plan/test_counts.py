@@ -47,10 +47,12 @@ def test_the_longest_name_of_a_block_is_known():
     assert counts.name_bytes == len("made/é/long.wav#t=1.5,10.5@56000".encode())
 
 
-def sides(by_label=None, n_units=10, **keys):
+def sides(by_label=None, n_units=10, *, only_train=None, only_test=None, **keys):
     split = {f"split__{key}": value for key, value in keys.items()}
     chosen = params(runs__folds=[0], **split).split
-    return dataclasses.astuple(deal(by_label or {"a": 300, "b": 150, "c": 90}, n_units, chosen))
+    both = {"a": 300, "b": 150, "c": 90} if by_label is None else by_label
+    by_role = {"both": both, "train": only_train or {}, "test": only_test or {}}
+    return dataclasses.astuple(deal(by_role, n_units, chosen))
 
 
 def test_three_folds_train_on_two_thirds():
@@ -79,8 +81,52 @@ def test_validation_is_taken_from_the_training_side():
     assert sides(balance="none", validation="test") == (360, 180, 540, 3)
 
 
+def test_crossed_folds_train_on_what_shares_neither_value():
+    # Two of three speakers and two of three sentences: 4 of 9 cells; one of 9 cells is tested.
+    assert sides(by="speaker+sentence", n_folds=3, balance="none", validation="test") == (240, 60, 540, 9)
+
+
+def test_what_is_for_training_only_is_always_there():
+    both, more = {"a": 90, "b": 90}, {"a": 100, "b": 50}
+    assert sides(both, only_train=more, balance="none") == (120 + 150, 0, 330, 3)
+    assert sides({}, only_train=more, only_test={"a": 60}, method="holdout", balance="none", validation="test") == (
+        150,
+        60,
+        210,
+        1,
+    )
+
+
+def test_matched_tests_a_quarter_of_what_it_holds_out():
+    options = {"method": "matched", "matched_on": "speaker", "test_fraction": 0.4, "validation": "test"}
+    assert sides(balance="none", **options) == (324, 54, 540, 1)
+
+
+def test_maps_classes_and_caps_apply_to_the_counts():
+    clips = [clip(11), clip(11, "anger"), clip(11, "anger"), clip(11, "calm", corpus="other")]
+    chosen = params(
+        corpora=["made", "other"],
+        split__use={"made": {"labels": {"joy": "happiness"}}, "other": {"role": "train", "labels": {"calm": None}}},
+    )
+    assert count_blocks(clips, chosen).by_label == {"anger": 20, "happiness": 10}
+    assert count_blocks(clips, params(split__classes=["anger"])).by_label == {"anger": 20}
+    capped = params(split__use={"made": {"role": "train", "train_clips": 1}})
+    assert count_blocks(clips[:2], capped).by_role["train"] == {"anger": 5, "joy": 5}
+
+
 def test_every_key_of_the_split_is_known_here():
     # A new one may change the numbers: think of `deal`, then add it.
-    ways = {"method", "n_folds", "test_fraction", "balance", "validation", "validation_fraction", "by"}
-    without_effect = {"stratify", "seed", "audit_fields"}
+    ways = {
+        "method",
+        "n_folds",
+        "test_fraction",
+        "balance",
+        "validation",
+        "validation_fraction",
+        "by",
+        "use",
+        "classes",
+    }
+    without_effect = {"stratify", "seed", "audit_fields", "matched_on", "absent_classes"}
+    without_effect |= {"near_duplicates", "allow_leaks"}
     assert set(Split.model_fields) == ways | without_effect

@@ -25,10 +25,11 @@ from pipeline.plan.survey import survey_corpora
 from pipeline.render import ImageSpec, render_corpus
 from pipeline.runs import Compute, predict_run, train_run
 from pipeline.slicing import slice_corpus
+from pipeline.split.choices import Choices
 from pipeline.split.corpora import split_corpora
 from pipeline.store import paths
 from pipeline.store.images import open_images
-from pipeline.store.tables import Block, read_rows
+from pipeline.store.tables import Block, Duplicate, read_rows, write_rows
 from pipeline.train import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -204,7 +205,9 @@ def make_outputs(chosen, root):
     spec = SpectrogramSpec(sample_rate=rate, window_length=spectrogram.window_length(rate), **axis)
     render_corpus("made", spectrogram=spec, image=image, n_workers=1)
     list_spectrograms(["made"])
-    split_corpora(["made"], **chosen.split.model_dump())
+    write_rows(paths.DUPLICATES, Duplicate, [])
+    names = {field.name for field in dataclasses.fields(Choices)}
+    split_corpora(["made"], Choices(**chosen.split.model_dump(include=names)), audit_fields=["speaker"])
     fetch_weights(chosen.model.name, "random", expected_sha256=None, folder=paths.weights_folder("a"))
     compute = Compute("cpu", 1, True)
     recipe = Recipe(seed=0, normalise="unit", **chosen.train.model_dump(exclude={"device", "threads", "deterministic"}))

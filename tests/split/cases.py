@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from pipeline.split import split_blocks
+from pipeline.split import Choices, split_blocks
+from pipeline.split.selection import Use
 from pipeline.store.tables import Block, Clip, SplitRow
 
 RATE = 10
@@ -72,8 +73,16 @@ def many(label: str, sizes: Sequence[int], **fields: str) -> list[Clip]:
     return [clip(f"{label}{i}.wav", label, size, **fields) for i, size in enumerate(sizes)]
 
 
-def split(clips: Sequence[Clip], blocks: Sequence[Block] | None = None, **options: object) -> list[SplitRow]:
-    return split_blocks(clips, blocks_of(clips) if blocks is None else blocks, **(OPTIONS | options))  # type: ignore[arg-type]
+def split(
+    clips: Sequence[Clip],
+    blocks: Sequence[Block] | None = None,
+    *,
+    use: Mapping[str, Use] | None = None,
+    joined: Sequence[tuple[str, str]] = (),
+    **options: object,
+) -> list[SplitRow]:
+    choices = Choices(**(OPTIONS | options))  # type: ignore[arg-type]
+    return split_blocks(clips, blocks_of(clips) if blocks is None else blocks, choices, use=use, joined=joined)
 
 
 def blocks_on(rows: Sequence[SplitRow], side: str, fold: int = 0) -> dict[str, int]:

@@ -5,13 +5,15 @@ import pytest
 from split.cases import OPTIONS, block, blocks_of, clip, many, split
 
 from pipeline.errors import SplitError
-from pipeline.split import describe_split, split_blocks
-from pipeline.store.tables import SplitRow
+from pipeline.split import Choices, describe_split, split_blocks
+from pipeline.store.tables import Duplicate, SplitRow
 
 
 def described(rows, clips, blocks=None, *, by="clip", **options):
-    asked = {"method": "kfold", "balance": "none", "validation": "none", "audit_fields": ()} | options
-    return describe_split(rows, clips, blocks_of(clips) if blocks is None else blocks, by=by, **asked)
+    asked = {"audit_fields": (), "duplicates": None} | options
+    audited = {name: asked.pop(name) for name in ("audit_fields", "duplicates")}
+    choices = Choices(**(OPTIONS | {"by": by} | asked))
+    return describe_split(rows, clips, blocks_of(clips) if blocks is None else blocks, choices, **audited)
 
 
 def by_hand(clips, blocks, sides, *, fold=0, group=lambda b: b.clip_id):
@@ -52,7 +54,7 @@ def test_validation_counts_as_met():
 def test_blocks_of_a_half_overlapping_clip_leak_almost_all():
     clips = many("x", [60] * 3) + many("y", [60] * 2)
     options = OPTIONS | {"by": "block", "method": "kfold", "n_folds": 10}
-    rows = split_blocks(clips, blocks_of(clips), **options)
+    rows = split_blocks(clips, blocks_of(clips), Choices(**options))
     found = described(rows, clips, by="block")["leakage"]
     assert found["overlaps_training"] > 0.97  # both neighbours are tested too in about one of a hundred
     assert found["clip_in_training"] == 1.0
@@ -81,7 +83,7 @@ def test_equal_sound_is_compared_in_time():
     # Clip b is a again: [0, 2) of b meets a's training block [0, 2), [2, 4) of b meets nothing.
     clips = [clip("a", "x", 3, pcm="same"), clip("b", "x", 3, pcm="same"), clip("c", "y", 1)]
     sides = ["train", "dropped", "dropped", "test", "dropped", "test", "train"]
-    assert leakage(clips, sides) == {"overlaps_training": 0.5, "clip_in_training": 1.0, "unit_in_training": 0.0}
+    assert leakage(clips, sides) == {"overlaps_training": 0.5, "clip_in_training": 1.0, "unit_in_training": 1.0}
 
 
 def test_events_of_one_recording_are_compared_in_time():
@@ -89,7 +91,7 @@ def test_events_of_one_recording_are_compared_in_time():
     events = [clip("r#0", "x", 3, path="r"), clip("r#1", "x", 3, path="r", start_seconds=3.0)]
     clips = [*events, clip("c", "y", 1), clip("r", "y", 3, corpus="other", path="r", start_seconds=0.5)]
     sides = ["train"] * 3 + ["test"] * 3 + ["train"] + ["test"] * 3
-    assert leakage(clips, sides) == {"overlaps_training": 0.1667, "clip_in_training": 0.0, "unit_in_training": 0.0}
+    assert leakage(clips, sides) == {"overlaps_training": 0.1667, "clip_in_training": 0.0, "unit_in_training": 0.5}
 
 
 def test_a_filled_block_reaches_as_far_as_its_clip():
@@ -157,6 +159,7 @@ def test_the_whole_description_of_a_small_split():
     nothing = {"overlaps_training": 0.0, "clip_in_training": 0.0, "unit_in_training": 0.0}
     assert found == {
         "by": "clip",
+        "unit": "clip",
         "method": "holdout",
         "balance": "train",
         "validation": "fraction",
@@ -212,3 +215,43 @@ def test_a_hundred_thousand_blocks_are_split_and_audited_in_seconds():
     assert time.perf_counter() - start < 20
     assert found["leakage"]["overlaps_training"] > 0.9
     assert found["leakage"]["speaker_in_training"] == 1.0
+
+
+def duplicate(one, other, kind="near"):
+    return Duplicate(clip_id=one, other_id=other, kind=kind, offset_seconds=0.0, seconds=2.0, similarity=0.9)
+
+
+def test_near_duplicates_are_counted_and_listed_with_the_folds_that_they_cross():
+    clips = [clip("a", "x", 2), clip("b", "x", 2), clip("c", "y", 1), clip("d", "y", 1)]
+    sides = ["test", "test", "train", "dropped", "train", "test"]
+    pairs = [duplicate("demo/c", "demo/x"), duplicate("demo/c", "demo/d"), duplicate("demo/a", "demo/b", "exact")]
+    found = described(by_hand(clips, blocks_of(clips), sides), clips, duplicates=pairs)
+    assert found["leakage"]["near_duplicate_in_training"] == 0.3333  # one of three: exact copies count as the clip
+    counted = {name: found["duplicates"][name] for name in ("exact", "near", "across_sides")}
+    assert counted == {"exact": 1, "near": 1, "across_sides": 2}  # demo/x takes no part
+    assert [(p["clip_id"], p["other_id"], p["across_folds"]) for p in found["duplicates"]["pairs"]] == [
+        ("demo/c", "demo/d", [0]),
+        ("demo/a", "demo/b", [0]),
+    ]
+
+
+def test_pairs_on_one_side_or_dropped_cross_nothing():
+    clips = [clip("a", "x", 1), clip("b", "x", 1), clip("c", "y", 1), clip("d", "y", 1)]
+    found = described(
+        by_hand(clips, blocks_of(clips), ["train", "train", "test", "dropped"]),
+        clips,
+        duplicates=[duplicate("demo/a", "demo/b"), duplicate("demo/c", "demo/d")],
+    )
+    assert found["leakage"]["near_duplicate_in_training"] == 0.0
+    assert [pair["across_folds"] for pair in found["duplicates"]["pairs"]] == [[], []]
+
+
+def test_joined_pairs_stay_on_one_side():
+    clips = many("x", [2] * 6) + many("y", [2] * 6)
+    joined = [("demo/x0.wav", "demo/x1.wav"), ("demo/x1.wav", "demo/x2.wav"), ("demo/x0.wav", "not/there.wav")]
+    for seed in range(10):
+        sides = {}
+        for row in split(clips, joined=joined, seed=seed):
+            sides.setdefault((row.fold, row.clip_id), set()).add(row.side)
+        for fold in range(3):
+            assert len({frozenset(sides[fold, f"demo/x{i}.wav"]) for i in range(3)}) == 1

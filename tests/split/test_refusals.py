@@ -2,7 +2,7 @@ import pytest
 from split.cases import blocks_on, clip, many, split
 
 from pipeline.errors import SplitError
-from pipeline.split import sides
+from pipeline.split import refusals
 
 LEAVE = "record more of it or leave it out"
 
@@ -91,7 +91,8 @@ def test_without_stratifying_a_class_missing_from_a_side_is_still_refused():
             assert set(blocks_on(rows, "test")) == set(blocks_on(rows, "train")) == {"joy", "sad"}
     assert (
         "split: fold 0: the test side has no block of 'sad' ('sad' is in 2 of 32 units): set split.stratify to true, "
-        "or try another split.seed, fewer folds or a larger share for that side, or split by clip" in messages
+        "or try another split.seed, fewer folds or a larger share for that side, split by clip, "
+        "or set split.absent_classes to drop or keep" in messages
     )
 
 
@@ -112,7 +113,7 @@ def test_leave_one_out_needs_no_class_on_its_test_side():
 
 
 def test_a_table_past_all_measure_is_refused_before_it_is_made(monkeypatch):
-    monkeypatch.setattr(sides, "MAX_ROWS", 500)
+    monkeypatch.setattr(refusals, "MAX_ROWS", 500)
     clips = many("joy", [15] * 2) + many("sad", [15] * 2)
     assert refusal(clips, by="block", method="leave_one_out") == (
         "split: 60 folds of 60 blocks make more than 500 rows: use method kfold with n_folds of at most 8"

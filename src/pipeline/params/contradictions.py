@@ -23,12 +23,21 @@ def find_contradictions(params: Params) -> list[str]:
 def _run_problems(params: Params) -> list[str]:
     unknown = [name for name in params.runs.members if name not in params.members]
     found = [f"runs.members: {name!r} has no entry under members" for name in unknown]
-    if params.split.method == "holdout" and params.runs.folds != (0,):
+    split = params.split
+    if split.folds == 1 and params.runs.folds != (0,):
         found.append(
-            f"runs.folds: split.method holdout has fold 0 only, not {list(params.runs.folds)}: set runs.folds=[0]"
+            f"runs.folds: split.method {split.method} has fold 0 only, not {list(params.runs.folds)}: "
+            "set runs.folds=[0]"
         )
-    if params.split.method == "kfold" and max(params.runs.folds) >= params.split.n_folds:
-        found.append(f"runs.folds: {max(params.runs.folds)} is not one of split.n_folds = {params.split.n_folds} folds")
+    elif split.folds is not None and max(params.runs.folds) >= split.folds:
+        of = f"split.n_folds = {split.n_folds}" if len(split.fields) == 1 else f"the {split.folds} crossed"
+        found.append(f"runs.folds: {max(params.runs.folds)} is not one of {of} folds")
+    if split.method == "matched" and (split.matched_on is None or len(split.fields) > 1):
+        found.append(
+            "split.matched_on: method matched needs the widest field to match on, such as speaker, and split.by block, "
+            "clip or one field"
+        )
+    found += [f"split.use.{name}: is not one of corpora" for name in split.use if name not in params.corpora]
     return found
 
 

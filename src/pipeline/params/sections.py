@@ -30,7 +30,16 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _crossed_names(names: str) -> str:
+    fields = [_plain_name(name) for name in names.split("+")]
+    if len(fields) > 1 and (len(set(fields)) < len(fields) or {"block", "clip"} & set(fields)):
+        raise ValueError(f"{names!r} must cross different fields of clips.csv, such as speaker+sentence")
+    return names
+
+
 Name = Annotated[str, AfterValidator(_plain_name)]
+Crossed = Annotated[str, AfterValidator(_crossed_names)]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_as_tuple), AfterValidator(_sorted_once)]
 Folds = Annotated[
     tuple[Annotated[int, Field(ge=0)], ...],
@@ -130,19 +139,49 @@ class Image(Section):
     width: int = Field(ge=16, le=1024)
 
 
+class Use(Section):
+    """What is used of one corpus."""
+
+    role: Literal["both", "train", "test"] = "both"
+    train_clips: Annotated[int, Field(ge=1)] | None = None
+    test_clips: Annotated[int, Field(ge=1)] | None = None
+    labels: Mapping[str, Annotated[str, Field(min_length=1)] | None] = Field(default_factory=dict)
+
+
 class Split(Section):
     """Blocks -> sides of folds."""
 
-    by: Name
-    method: Literal["holdout", "kfold", "leave_one_out"]
+    use: Mapping[Name, Use]
+    classes: Texts
+    by: Crossed
+    method: Literal["holdout", "kfold", "leave_one_out", "matched"]
     n_folds: int = Field(ge=2, le=1000)
     test_fraction: float = Field(ge=0.01, le=0.9)
     stratify: bool
     balance: Literal["train", "all", "none"]
     validation: Literal["none", "fraction", "test"]
     validation_fraction: float = Field(ge=0.01, le=0.9)
+    matched_on: Name | None
+    absent_classes: Literal["refuse", "drop", "keep"]
+    near_duplicates: Literal["refuse", "join"]
+    allow_leaks: Texts
     seed: Seed
-    audit_fields: Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
+    audit_fields: Texts
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that `by` crosses; mostly one."""
+        return tuple(self.by.split("+"))
+
+    @property
+    def unit(self) -> str:
+        """What intervals resample: the widest thing that test items share."""
+        return self.matched_on if self.method == "matched" and self.matched_on else self.fields[0]
+
+    @property
+    def folds(self) -> int | None:
+        """How many folds it makes, where that does not depend on the recordings."""
+        return {"kfold": self.n_folds ** len(self.fields), "holdout": 1, "matched": 1}.get(self.method)
 
 
 class Model(Section):

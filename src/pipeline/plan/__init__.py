@@ -59,7 +59,7 @@ def _measured(params: Params) -> Job:
         params=params,
         survey=survey,
         counts=counts,
-        sides=deal(counts.by_label, counts.n_units, params.split),
+        sides=deal(counts.by_role, counts.n_units, params.split),
         sound=sound,
         networks=networks,
         weights_bytes={name: _start_bytes(params.of_member(name)[0], costs) for name, costs in networks.items()},

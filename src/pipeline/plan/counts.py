@@ -1,11 +1,11 @@
 """How many blocks the clips will be cut into, and how many of them each side of a fold will get."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.audio.blocks import cut_clip
-from pipeline.params.sections import Params, Slice, Split
+from pipeline.params.sections import Params, Slice, Split, Use
 from pipeline.plan.survey import ExpectedClip
 
 
@@ -14,10 +14,16 @@ class Counts:
     """What slicing makes of the clips, before silence is looked at."""
 
     of_clip: tuple[int, ...]  # blocks of each clip
-    by_label: dict[str, int]
+    by_role: dict[str, dict[str, int]]  # blocks of each class that may be on both sides, on train only, on test only
     too_short: int  # clips shorter than a block where these are rejected
     n_units: int  # what the split may not tear apart
     name_bytes: int  # the longest block's name
+
+    @property
+    def by_label(self) -> dict[str, int]:
+        """Blocks of each class that take part in the split."""
+        labels = sorted({label for own in self.by_role.values() for label in own})
+        return {label: sum(own.get(label, 0) for own in self.by_role.values()) for label in labels}
 
     @property
     def n_blocks(self) -> int:
@@ -28,17 +34,28 @@ class Counts:
 def count_blocks(clips: Sequence[ExpectedClip], params: Params) -> Counts:
     """Cut every clip as `slice_blocks` will."""
     numbers = tuple(_n_blocks(clip.n_samples, params.slice, params.audio.sample_rate) for clip in clips)
-    by_label: Counter[str] = Counter()
-    for clip, n in zip(clips, numbers, strict=True):
-        by_label[clip.recording.label] += n
     used = [clip for clip, n in zip(clips, numbers, strict=True) if n]
     return Counts(
         of_clip=numbers,
-        by_label={label: n for label, n in sorted(by_label.items()) if n},
+        by_role=_by_role(clips, numbers, params),
         too_short=numbers.count(0),
-        n_units=_n_units(used, by=params.split.by, n_blocks=sum(numbers)),
+        n_units=_n_units(used, by=params.split.fields[0], n_blocks=sum(numbers)),
         name_bytes=max((_name_bytes(clip) for clip in used), default=0),
     )
+
+
+def _by_role(clips: Sequence[ExpectedClip], numbers: Sequence[int], params: Params) -> dict[str, dict[str, int]]:
+    """Blocks of each role and class, under the label maps, and as many of a corpus as its caps leave."""
+    found: dict[str, dict[str, float]] = {"both": {}, "train": {}, "test": {}}
+    n_clips = Counter(clip.corpus for clip, n in zip(clips, numbers, strict=True) if n)
+    for clip, n in zip(clips, numbers, strict=True):
+        use = params.split.use.get(clip.corpus, Use())
+        label = use.labels.get(clip.recording.label, clip.recording.label)
+        if n and label is not None and (not params.split.classes or label in params.split.classes):
+            cap = (use.test_clips if use.role == "test" else use.train_clips) or n_clips[clip.corpus]
+            part = n * min(1.0, cap / n_clips[clip.corpus])
+            found[use.role][label] = found[use.role].get(label, 0.0) + part
+    return {role: {label: round(n) for label, n in sorted(own.items())} for role, own in found.items()}
 
 
 def _n_blocks(n_samples: int, chosen: Slice, sample_rate: int) -> int:
@@ -76,19 +93,26 @@ class Sides:
     n_folds: int  # that the split makes, whether or not they are run
 
 
-def deal(by_label: dict[str, int], n_units: int, split: Split) -> Sides:
+def deal(by_role: Mapping[str, Mapping[str, int]], n_units: int, split: Split) -> Sides:
     """Estimate the sides from the rule of the split, as if its units were small: the real deal differs a little."""
-    kept = dict.fromkeys(by_label, min(by_label.values())) if split.balance == "all" else by_label
-    n_folds = {"kfold": split.n_folds, "holdout": 1, "leave_one_out": max(n_units, 1)}[split.method]
-    test = split.test_fraction if split.method == "holdout" else 1 / n_folds
-    validation = (1 - test) * split.validation_fraction if split.validation == "fraction" else 0.0
-    training = {label: n * (1 - test - validation) for label, n in kept.items()}
+    n_folds = split.folds or max(n_units, 1)
+    crossed = len(split.fields)
+    held_out = split.test_fraction ** (1 / crossed) if n_folds == 1 else n_folds ** (-1 / crossed)
+    test, training = held_out**crossed, (1 - held_out) ** crossed
+    if split.method == "matched":
+        test /= 4  # half of the blocks of half of the clips
+    both, only_train, only_test = (by_role[role] for role in ("both", "train", "test"))
+    if split.balance == "all":
+        both = dict.fromkeys(both, min(both.values()))
+    left = {label: both.get(label, 0) * training + only_train.get(label, 0) for label in sorted({*both, *only_train})}
+    taken = split.validation_fraction if split.validation == "fraction" else 0.0
+    learned = {label: n * (1 - taken) for label, n in left.items()}
     if split.balance == "train":
-        training = dict.fromkeys(training, min(training.values()))
-    watched = test if split.validation == "test" else validation
+        learned = dict.fromkeys(learned, min(learned.values()))
+    tested = test * sum(both.values()) + sum(only_test.values()) / n_folds
     return Sides(
-        train=round(sum(training.values())),
-        watched=round(watched * sum(kept.values())),
-        rows=sum(by_label.values()),
+        train=round(sum(learned.values())),
+        watched=round(tested if split.validation == "test" else taken * sum(left.values())),
+        rows=sum(n for own in by_role.values() for n in own.values()),
         n_folds=n_folds,
     )

@@ -10,7 +10,7 @@ from pipeline.plan.job import Job, Need
 from pipeline.plan.machine import Machine
 from pipeline.plan.survey import ExpectedClip
 from pipeline.plan.words import size
-from pipeline.split.sides import MAX_ROWS
+from pipeline.split.refusals import MAX_ROWS
 
 # What to change, besides the machine, where a stage needs too much.
 LESS_DISK = {
@@ -87,7 +87,9 @@ def refusals(job: Job) -> list[str]:
         refuse_unequal_bands(rates, max_hz=job.params.spectrogram.max_hz)
     except CorpusError as error:
         found.append(f"render_spectrograms: {error}")
-    found += [*_lacking_field(used, job.params.split.by), *_missing_weights(job)]
+    for field in job.params.split.fields:
+        found += _lacking_field(used, field)
+    found += _missing_weights(job)
     labels = list(job.counts.by_label)
     if len(labels) < 2:
         found.append(

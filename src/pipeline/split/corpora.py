@@ -1,33 +1,108 @@
 """The split of all corpora of a run, from files to files."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.errors import SplitError
+from pipeline.split.choices import Choices
 from pipeline.split.leakage import describe_split
+from pipeline.split.selection import Use, select_clips
 from pipeline.split.sides import split_blocks
 from pipeline.store.files import write_json
-from pipeline.store.paths import SPLIT, SPLIT_METRICS, blocks_csv, clips_csv, left_out_csv, missing_csv, rejected_csv
-from pipeline.store.tables import Block, Clip, LeftOut, Missing, Rejected, SplitRow, read_all, read_rows, write_rows
+from pipeline.store.paths import (
+    DUPLICATES,
+    SPLIT,
+    SPLIT_METRICS,
+    blocks_csv,
+    clips_csv,
+    left_out_csv,
+    missing_csv,
+    rejected_csv,
+)
+from pipeline.store.tables import (
+    Block,
+    Clip,
+    Duplicate,
+    LeftOut,
+    Missing,
+    Rejected,
+    SplitRow,
+    read_all,
+    read_rows,
+    write_rows,
+)
+
+ALL_NEAR = "near_duplicates"  # in allow_leaks: every pair of near duplicates
 
 
-def split_corpora(corpora: Sequence[str], *, audit_fields: Sequence[str], **choices: Any) -> list[SplitRow]:
+def split_corpora(
+    corpora: Sequence[str],
+    choices: Choices,
+    *,
+    audit_fields: Sequence[str],
+    use: Mapping[str, Use] | None = None,
+    classes: Sequence[str] = (),
+    near_duplicates: str = "refuse",
+    allow_leaks: Sequence[str] = (),
+) -> list[SplitRow]:
     """Deal the blocks of all corpora to folds and sides, and write split.csv and split.json.
 
-    `choices` are those of `split_blocks`. split.json says, beside what the sides share, what each corpus brought and
-    what was left out of it on the way, with the reasons.
+    split.json says, beside what the sides share, what each corpus brought and what was left out of it on the way, with
+    the reasons.
+
+    Parameters
+    ----------
+    use, classes
+        As `select_clips` takes them.
+    near_duplicates
+        join: pairs of near duplicates are never on two sides. refuse: where some are, that is an error, but in a split
+        by block, which lets sound leak anyway.
+    allow_leaks
+        Clips that may be on another side than their near duplicate all the same, by clip_id, or `near_duplicates` for
+        all of them. They are reported.
+
+    Raises
+    ------
+    SplitError
+        As `split_blocks` and `select_clips` say, and for near duplicates on two sides.
     """
-    clips = read_all([clips_csv(corpus) for corpus in corpora], Clip)
-    blocks = read_all([blocks_csv(corpus) for corpus in corpora], Block)
-    rows = split_blocks(clips, blocks, **choices)
-    described = {name: choices[name] for name in ("by", "method", "balance", "validation")}
-    audit = describe_split(rows, clips, blocks, audit_fields=audit_fields, **described)
+    use = use or {}
+    selection = select_clips(read_all([clips_csv(corpus) for corpus in corpora], Clip), use=use, classes=classes)
+    taking_part = {clip.clip_id for clip in selection.clips}
+    all_blocks = read_all([blocks_csv(corpus) for corpus in corpora], Block)
+    known = taking_part if selection.unused else None
+    blocks = [block for block in all_blocks if known is None or block.clip_id in known]
+    duplicates = read_rows(DUPLICATES, Duplicate)
+    joined = [(pair.clip_id, pair.other_id) for pair in duplicates] if near_duplicates == "join" else []
+    rows = split_blocks(selection.clips, blocks, choices, use=use, joined=joined)
+    audit = describe_split(rows, selection.clips, blocks, choices, audit_fields=audit_fields, duplicates=duplicates)
+    if choices.by != "block":
+        _refuse_leaks(audit["duplicates"]["pairs"], allow_leaks)
     write_rows(SPLIT, SplitRow, rows)
-    write_json(SPLIT_METRICS, {**audit, "corpora": {corpus: _account(corpus) for corpus in corpora}})
+    accounts = {corpus: _account(corpus, selection.unused.get(corpus, {})) for corpus in corpora}
+    write_json(SPLIT_METRICS, {**audit, "corpora": accounts})
     return rows
 
 
-def _account(corpus: str) -> dict[str, Any]:
+def _refuse_leaks(pairs: Sequence[Mapping[str, Any]], allow_leaks: Sequence[str]) -> None:
+    """Refuse near duplicates on two sides of a fold that are not allowed by name."""
+    if ALL_NEAR in allow_leaks:
+        return
+    found = [
+        pair for pair in pairs if pair["across_folds"] and not {pair["clip_id"], pair["other_id"]} & set(allow_leaks)
+    ]
+    if found:
+        named = "; ".join(f"{pair['clip_id']} and {pair['other_id']} ({pair['seconds']:g} s)" for pair in found[:3])
+        more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
+        many = "pairs of clips hold" if len(found) > 1 else "pair of clips holds"
+        raise SplitError(
+            f"split: {len(found)} {many} the same sound on two sides of a fold: {named}{more} (all in {DUPLICATES}): "
+            f"set split.near_duplicates to join, or name clips, or {ALL_NEAR} for all, in split.allow_leaks"
+        )
+
+
+def _account(corpus: str, unused: Mapping[str, int]) -> dict[str, Any]:
     """What became of every recording and every second of a corpus."""
     clips = read_rows(clips_csv(corpus), Clip)
     label_of = {clip.clip_id: clip.label for clip in clips}
@@ -45,5 +120,6 @@ def _account(corpus: str) -> dict[str, Any]:
         "filled_blocks": dict(filled),
         "left_out": left_out,
         "missing": len(read_rows(missing_csv(corpus), Missing)),
+        "unused_clips": dict(unused),
         "rejected": len(read_rows(rejected_csv(corpus), Rejected)),
     }

@@ -1,5 +1,6 @@
 """What a split amounts to: units, blocks per side, and how much of each test side the model has met in training."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import SplitError
-from pipeline.split.sides import DROPPED, SIDES, TEST, TRAIN, VALIDATION
-from pipeline.split.units import TOUCH_SECONDS, Units, field_value, find_units
-from pipeline.store.tables import Block, Clip, SplitRow
+from pipeline.split.choices import DROPPED, SIDES, TEST, TRAIN, VALIDATION, Choices
+from pipeline.split.units import TOUCH_SECONDS, Units, field_value, find_units, number
+from pipeline.store.tables import Block, Clip, Duplicate, SplitRow
 
 MICROSECONDS = 1e6  # times are whole microseconds, so equal times compare equal
+MAX_PAIRS = 1000  # named in split.json; all are counted, and data/processed/duplicates.csv has them all
 TOUCH = round(TOUCH_SECONDS * MICROSECONDS)
 
 Ints = NDArray[np.int64]
@@ -23,12 +25,10 @@ def describe_split(
     rows: Sequence[SplitRow],
     clips: Sequence[Clip],
     blocks: Sequence[Block],
+    choices: Choices,
     *,
-    by: str,
-    method: str,
-    balance: str,
-    validation: str,
     audit_fields: Sequence[str],
+    duplicates: Sequence[Duplicate] | None = None,
 ) -> dict[str, Any]:
     """Count what `split_blocks` made and audit it, for metrics/split.json.
 
@@ -38,44 +38,61 @@ def describe_split(
     - `overlaps_training`: shares more than a millisecond of sound with a training block: of its own clip, of a clip
       of equal sound, or of an event of the same recording.
     - `clip_in_training`: its clip, or one of equal sound, has a block in training.
-    - `unit_in_training`: its unit of the split is in training; anything but 0 is a fault.
+    - `near_duplicate_in_training`: a near duplicate of its clip has one.
+    - `unit_in_training`: its unit of the split is in training (of crossed fields, of any); anything but 0 is a fault.
     - `FIELD_in_training`: its clip's value of the field is in training; clips without a value count as not shared, and
       `FIELD_known` is the share of test blocks that have one, where that is below 1.
+
+    Parameters
+    ----------
+    audit_fields
+        Fields of clips.csv to look at, beside those that the split is by.
+    duplicates
+        Pairs of clips that hold the same sound, exactly or nearly; None: not looked for.
 
     Returns
     -------
     A mapping for JSON: the choices, `classes`, `units`, `merged_units` (made of several for their equal sound), and per
-    fold the blocks of each class on each side (a side without blocks is empty), numbers of units and leakage.
+    fold the blocks of each class on each side (a side without blocks is empty), numbers of units and leakage; and
+    `duplicates`, each pair with the folds in which it lies on both sides.
 
     Raises
     ------
     SplitError
         If the rows are not of these blocks, and as `find_units` says.
     """
-    units = find_units(clips, blocks, by=by)
+    every = [find_units(clips, blocks, by=field) for field in choices.fields]
+    units = every[0]
     table = _read_rows(rows, units)
-    audit = _Audit.of(units, {clip.clip_id: clip for clip in clips}, audit_fields)
+    shown = sorted({*audit_fields, choices.unit, *choices.fields} - {"block", "clip"})
+    audit = _Audit.of(every, {clip.clip_id: clip for clip in clips}, shown, duplicates)
     folds: dict[str, Any] = {}
     pooled: dict[str, int] = {}
+    across: dict[int, list[int]] = {}
     n_tests = 0
     for fold in np.unique(table.fold).tolist():
         sides, groups = table.of_fold(fold, len(units.blocks))
-        met = _count_met(audit, sides, groups)
+        met = _count_met(audit, sides)
         n_test = int(np.count_nonzero(sides == TEST))
         folds[str(fold)] = _count_sides(units, sides, groups) | {"leakage": _shares(met, n_test)}
         pooled = {name: pooled.get(name, 0) + number for name, number in met.items()}
         n_tests += n_test
+        for pair in np.flatnonzero(audit.pairs_across(sides)).tolist():
+            across.setdefault(pair, []).append(fold)
+    found = {} if duplicates is None else {"duplicates": _list_pairs(audit.pairs, across)}
     return {
-        "by": by,
-        "method": method,
-        "balance": balance,
-        "validation": validation,
+        "by": choices.by,
+        "unit": choices.unit,
+        "method": choices.method,
+        "balance": choices.balance,
+        "validation": choices.validation,
         "n_folds": len(folds),
         "classes": list(units.classes),
-        "units": len(units.names),
-        "merged_units": units.joined,
+        "units": len({row.group for row in rows}),
+        "merged_units": sum(each.joined for each in every),
         "folds": folds,
         "leakage": _shares(pooled, n_tests),
+        **found,
     }
 
 
@@ -134,14 +151,35 @@ class _Audit:
         that of the recording which the clip is an event of.
     fields
         Value of each audited field, -1 where there is none.
+    units
+        Unit of each of the fields that the split is by.
+    clip
+        Index of the block's clip.
+    pairs, ends
+        Duplicates of clips that have blocks, and the two clips' indices, (n_pairs, 2).
     """
 
     sound: Ints
     spans: tuple[tuple[Ints, Ints, Ints], ...]
     fields: Mapping[str, Ints]
+    units: tuple[Ints, ...]
+    clip: Ints
+    pairs: tuple[Duplicate, ...] | None
+    ends: Ints
 
     @classmethod
-    def of(cls, units: Units, clips: Mapping[str, Clip], audit_fields: Sequence[str]) -> "_Audit":
+    def of(
+        cls,
+        every: Sequence[Units],
+        clips: Mapping[str, Clip],
+        audit_fields: Sequence[str],
+        duplicates: Sequence[Duplicate] | None,
+    ) -> "_Audit":
+        units = every[0]
+        names, clip = number([block.clip_id for block in units.blocks])
+        index = {name: i for i, name in enumerate(names)}
+        pairs = tuple(pair for pair in duplicates or () if pair.clip_id in index and pair.other_id in index)
+        ends = np.array([(index[pair.clip_id], index[pair.other_id]) for pair in pairs], dtype=np.int64).reshape(-1, 2)
         owners = [clips[block.clip_id] for block in units.blocks]
         sound = _keys([clip.pcm_sha256 or clip.clip_id for clip in owners])
         recording = _keys([(clip.corpus, clip.path) for clip in owners])
@@ -155,7 +193,28 @@ class _Audit:
             (recording, _whole(begins + start), _whole(begins + end)),
         )
         fields = {name: _keys([field_value(clip, name) for clip in owners]) for name in audit_fields}
-        return cls(sound=sound, spans=spans, fields={name: keys for name, keys in fields.items() if (keys >= 0).any()})
+        return cls(
+            sound=sound,
+            spans=spans,
+            fields={name: keys for name, keys in fields.items() if (keys >= 0).any()},
+            units=tuple(each.unit for each in every),
+            clip=clip,
+            pairs=None if duplicates is None else pairs,
+            ends=ends,
+        )
+
+    def pairs_across(self, sides: Ints) -> Bools:
+        """Which pairs have one clip on the test side and the other in training, (n_pairs,)."""
+        tested = np.isin(self.ends, self.clip[sides == TEST])
+        learned = np.isin(self.ends, self.clip[(sides == TRAIN) | (sides == VALIDATION)])
+        across: Bools = np.any(tested & learned[:, ::-1], axis=1)
+        return across
+
+    def near_training(self, sides: Ints) -> Bools:
+        """Whether a near duplicate of each test block's clip is in training, (n_test,)."""
+        near = np.array([pair.kind != "exact" for pair in self.pairs or ()], dtype=bool)
+        learned = np.isin(self.ends, self.clip[(sides == TRAIN) | (sides == VALIDATION)])
+        return np.isin(self.clip[sides == TEST], self.ends[learned[:, ::-1] & near[:, None]])
 
 
 def _last(block: Block, clip: Clip) -> int:
@@ -166,7 +225,7 @@ def _whole(seconds: NDArray[np.float64]) -> Ints:
     return np.rint(seconds * MICROSECONDS).astype(np.int64)
 
 
-def _count_met(audit: _Audit, sides: Ints, groups: Ints) -> dict[str, int]:
+def _count_met(audit: _Audit, sides: Ints) -> dict[str, int]:
     """Numbers of test blocks that training has met, in each sense; FIELD_known: that have the field."""
     test = sides == TEST
     training = (sides == TRAIN) | (sides == VALIDATION)
@@ -176,8 +235,10 @@ def _count_met(audit: _Audit, sides: Ints, groups: Ints) -> dict[str, int]:
     met = {
         "overlaps_training": overlapping,
         "clip_in_training": _shared(audit.sound, training, test),
-        "unit_in_training": _shared(groups, training, test),
+        "unit_in_training": np.logical_or.reduce([_shared(unit, training, test) for unit in audit.units]),
     }
+    if audit.pairs is not None:
+        met["near_duplicate_in_training"] = audit.near_training(sides)
     for name, keys in audit.fields.items():
         # A field that a corpus calls clip or unit does not replace what these words mean here.
         met.setdefault(f"{name}_in_training", _shared(keys, training, test))
@@ -203,6 +264,19 @@ def _overlaps(line: Ints, start: Ints, end: Ints, training: Bools, test: Bools) 
         starts, (base + end)[test] - TOUCH
     )  # training blocks that start before the test block ends
     return (before > 0) & (latest_end[np.maximum(before - 1, 0)] > (base + start)[test] + TOUCH)
+
+
+def _list_pairs(pairs: Sequence[Duplicate] | None, across: Mapping[int, list[int]]) -> dict[str, Any]:
+    """Count the pairs, and name them, those that lie on both sides first."""
+    pairs = pairs or ()
+    order = sorted(range(len(pairs)), key=lambda i: (i not in across, i))
+    named = [dataclasses.asdict(pairs[i]) | {"across_folds": across.get(i, [])} for i in order[:MAX_PAIRS]]
+    return {
+        "exact": sum(pair.kind == "exact" for pair in pairs),
+        "near": sum(pair.kind != "exact" for pair in pairs),
+        "across_sides": len(across),
+        "pairs": named,
+    }
 
 
 def _shares(met: Mapping[str, int], n_test: int) -> dict[str, float]:

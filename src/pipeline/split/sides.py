@@ -1,20 +1,29 @@
 """Blocks into folds and sides: no unit on two sides, every class where it is needed, or a refusal that says why."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import SplitError
+from pipeline.split.choices import DROPPED, SIDES, TEST, TRAIN, VALIDATION, Choices
 from pipeline.split.deal import deal_units
-from pipeline.split.units import Units, find_units
+from pipeline.split.matched import deal_matched
+from pipeline.split.refusals import (
+    refuse_absent,
+    refuse_few,
+    refuse_many_rows,
+    refuse_nothing_to_deal,
+    refuse_nothing_to_learn,
+    refuse_one_class,
+)
+from pipeline.split.selection import Use
+from pipeline.split.units import Units, find_units, number
 from pipeline.store.tables import Block, Clip, SplitRow
 
-SIDES = ("train", "validation", "test", "dropped")
-TRAIN, VALIDATION, TEST, DROPPED = range(4)
 # One stream of random numbers per purpose (and fold), so that balancing, say, leaves the deal as it is.
-DEAL, VALIDATE, BALANCE = range(3)
-MAX_ROWS = 10_000_000  # of split.csv: about a gigabyte
+DEAL, VALIDATE, BALANCE, CAP = range(4)
 
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -23,27 +32,41 @@ Bools = NDArray[np.bool_]
 def split_blocks(
     clips: Sequence[Clip],
     blocks: Sequence[Block],
+    choices: Choices,
     *,
-    by: str,
-    method: str,
-    n_folds: int,
-    test_fraction: float,
-    stratify: bool,
-    balance: str,
-    validation: str,
-    validation_fraction: float,
-    seed: int,
+    use: Mapping[str, Use] | None = None,
+    joined: Iterable[tuple[str, str]] = (),
 ) -> list[SplitRow]:
     """Give every block of variant 0 a side in every fold of the scheme.
 
     The unit (`by`) is what `find_units` says; it is never on two sides of a fold. With `method` kfold, each unit is
     on the test side of exactly one fold; holdout has fold 0 only, with about `test_fraction` of each class's blocks on
-    the test side; with leave_one_out, the test side of fold k is the k-th unit in the order of their names.
-    `stratify` false deals without looking at classes. `validation` fraction takes about `validation_fraction` of the
-    blocks of each fold's training side, by the same unit; test and none make no side of their own. `balance` train
-    drops random blocks from the training side of each fold, after validation was taken, until classes are equal; all
-    does so once in the whole set, before it is split (Franzoni et al. 2019), and a unit that loses all its blocks so
-    is no fold's test side. What is drawn depends on the seed and the names only, not on the order of clips and blocks.
+    the test side; with leave_one_out, the test side of fold k is the k-th unit in the order of their names; matched is
+    what `matched.deal_matched` says. `stratify` false deals without looking at classes.
+
+    Several fields, as in speaker+sentence, are crossed: each is dealt on its own, a block is tested where all its
+    values are, learned from where none is, and dropped elsewhere. Folds are then all pairs: kfold makes n_folds^2.
+
+    Where a corpus is for training only (`use`), its units are in every fold's training side, but for the values that
+    the fold tests; where it is for testing only, what a fold does not test is dropped. holdout tests all of it. At
+    most `train_clips` and `test_clips` of a corpus stay on a side of a fold, random ones, each class in proportion.
+
+    `validation` fraction takes about `validation_fraction` of the blocks of each fold's training side, by the same
+    unit; test and none make no side of their own. `balance` train drops random blocks from the training side of each
+    fold, after validation was taken, until classes are equal; all does so once in the whole set, before it is split
+    (Franzoni et al. 2019), and a unit that loses all its blocks so is no fold's test side. What is drawn depends on
+    the seed and the names only, not on the order of clips and blocks.
+
+    A side needs every class: training always, test with all methods but leave_one_out, validation where it is taken
+    from training. `absent_classes` says what becomes of a class that one lacks: refuse; drop its blocks from the fold;
+    or keep them (a class that training lacks cannot be answered, and has no part in UAR).
+
+    Parameters
+    ----------
+    use
+        What each corpus is used for; one that is not named is used whole.
+    joined
+        Pairs of clip_ids that must not be on two sides.
 
     Returns
     -------
@@ -52,59 +75,183 @@ def split_blocks(
     Raises
     ------
     SplitError
-        If a side lacks a class that it needs: training always, test with kfold and holdout, validation where it is
-        taken from the training side; and as `find_units` says.
+        If the scheme cannot be had from these units, and as `find_units` says.
     """
-    units = find_units(clips, blocks, by=by)
-    _refuse_one_class(units)
-    kept = np.ones(len(units.blocks), dtype=bool)
-    if balance == "all":
-        kept = _level(units, kept, _stream(seed, BALANCE))
-    counts = units.count(kept)
-    _refuse_few(units, counts, by=by, method=method, n_folds=n_folds, validation=validation)
-    columns = counts if stratify else counts.sum(axis=1, keepdims=True)
-    fold_of_unit = _choose_tests(columns, method, n_folds, test_fraction, _stream(seed, DEAL))
-    taken = validation_fraction if validation == "fraction" else 0.0
+    pairs = list(joined)
+    every = [find_units(clips, blocks, by=field, joined=pairs) for field in choices.fields]
+    refuse_one_class(every[0])
+    pool = _Pool.of(every, clips, use or {}, choices)
+    if choices.method == "matched":
+        named = find_units(clips, blocks, by=choices.unit, joined=pairs)
+        folds: Iterable[tuple[Bools, Bools]] = [
+            deal_matched(every[0], named, pool.kept, choices, _stream(choices.seed, DEAL))
+        ]
+        n_folds = 1
+    else:
+        named = every[0]
+        of_fields = [_deal_tests(pool, units, choices, which) for which, units in enumerate(every)]
+        n_folds = int(np.prod([fold_of_unit.max() + 1 for fold_of_unit in of_fields]))
+        folds = _cross(pool, of_fields)
+    refuse_many_rows(n_folds, len(named.blocks))
     rows: list[SplitRow] = []
-    for fold in range(int(fold_of_unit.max()) + 1):
-        of_unit = np.where(fold_of_unit == fold, TEST, TRAIN)
-        if taken:
-            _take_validation(of_unit, columns, taken, _stream(seed, VALIDATE, fold))
-        needed = [side for side in (TRAIN, VALIDATION, TEST) if _is_needed(side, method, validation)]
-        _refuse_absent(units, counts, of_unit, fold, needed, stratify=stratify)
-        sides = np.where(kept, of_unit[units.unit], DROPPED)
-        if balance == "train":
-            training = sides == TRAIN
-            sides[training & ~_level(units, training, _stream(seed, BALANCE, fold))] = DROPPED
-        rows += _write_fold(units, fold, sides)
+    for fold, (test, training) in enumerate(folds):
+        sides = _settle(pool, test, training, fold, choices)
+        rows += _write_fold(named, fold, sides)
     return rows
+
+
+@dataclass(frozen=True)
+class _Pool:
+    """What there is to deal: arrays over the blocks (n_blocks,).
+
+    Attributes
+    ----------
+    units
+        The units of each crossed field.
+    kept
+        False where balancing the whole set dropped a block.
+    may_train, may_test
+        By the role of the block's corpus.
+    corpus, clip
+        Index of the block's corpus and clip, in the order of their names.
+    use
+        By index of the corpus.
+    """
+
+    units: Sequence[Units]
+    kept: Bools
+    may_train: Bools
+    may_test: Bools
+    corpus: Ints
+    clip: Ints
+    use: Sequence[Use]
+
+    @classmethod
+    def of(cls, every: Sequence[Units], clips: Sequence[Clip], use: Mapping[str, Use], choices: Choices) -> "_Pool":
+        units = every[0]
+        kept = np.ones(len(units.blocks), dtype=bool)
+        if choices.balance == "all":
+            kept = _level(units, kept, _stream(choices.seed, BALANCE))
+        corpus_of = {clip.clip_id: clip.corpus for clip in clips}
+        names, corpus = number([corpus_of[block.clip_id] for block in units.blocks])
+        uses = [use.get(name, Use()) for name in names]
+        return cls(
+            units=every,
+            kept=kept,
+            may_train=np.array([each.may_train for each in uses], dtype=bool)[corpus],
+            may_test=np.array([each.may_test for each in uses], dtype=bool)[corpus],
+            corpus=corpus,
+            clip=number([block.clip_id for block in units.blocks])[1],
+            use=uses,
+        )
 
 
 def _stream(seed: int, *purpose: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=purpose))
 
 
-def _choose_tests(
-    columns: Ints, method: str, n_folds: int, test_fraction: float, rng: np.random.Generator
-) -> NDArray[np.int64]:
-    """Fold on whose test side each unit is, (n_units,); -1 for none."""
+def _deal_tests(pool: _Pool, units: Units, choices: Choices, which: int) -> Ints:
+    """Fold on whose test side each unit of the `which`-th field is, (n_units,); -1 for none."""
+    testable = units.count(pool.kept & pool.may_test)
+    trainable = units.count(pool.kept & pool.may_train)
+    refuse_nothing_to_deal(testable, trainable, choices)
+    refuse_few(units, testable, trainable, choices, by=choices.fields[which])
+    columns = testable if choices.stratify else testable.sum(axis=1, keepdims=True)
+    rng = _stream(choices.seed, DEAL, *([which] if which else []))
     present = np.flatnonzero(columns.any(axis=1))
     fold_of_unit = np.full(len(columns), -1, dtype=np.int64)
-    if method == "leave_one_out":
+    if choices.method == "leave_one_out":
         fold_of_unit[present] = np.arange(len(present))
-    elif method == "kfold":
-        fold_of_unit[present] = deal_units(columns[present], np.full(n_folds, 1 / n_folds), rng)
+    elif choices.method == "kfold":
+        shares = np.full(choices.n_folds, 1 / choices.n_folds)
+        fold_of_unit[present] = deal_units(columns[present], shares, rng)
     else:
-        shares = np.array([1 - test_fraction, test_fraction])
-        fold_of_unit[present] = deal_units(columns[present], shares, rng) - 1
+        both = np.flatnonzero(columns.any(axis=1) & trainable.any(axis=1))
+        share = _each(choices.test_fraction, choices)
+        fold_of_unit[present] = 0  # what is for testing only is tested
+        fold_of_unit[both] = deal_units(columns[both], np.array([1 - share, share]), rng) - 1
     return fold_of_unit
 
 
-def _take_validation(of_unit: Ints, columns: Ints, fraction: float, rng: np.random.Generator) -> None:
-    """Move units from training to validation, in place."""
-    rest = np.flatnonzero((of_unit == TRAIN) & columns.any(axis=1))
-    moved = deal_units(columns[rest], np.array([1 - fraction, fraction]), rng) == 1
-    of_unit[rest[moved]] = VALIDATION
+def _each(fraction: float, choices: Choices) -> float:
+    """Share of each crossed field's units that gives a share of the blocks."""
+    return float(fraction ** (1 / len(choices.fields)))
+
+
+def _cross(pool: _Pool, of_fields: Sequence[Ints]) -> Iterator[tuple[Bools, Bools]]:
+    """Yield test and training side of each fold, before caps: blocks (n_blocks,) each."""
+    of_blocks = [fold_of_unit[units.unit] for fold_of_unit, units in zip(of_fields, pool.units, strict=True)]
+    for folds in itertools.product(*(range(int(fold_of_unit.max()) + 1) for fold_of_unit in of_fields)):
+        held_out = [of_block == fold for of_block, fold in zip(of_blocks, folds, strict=True)]
+        yield (
+            pool.kept & pool.may_test & np.logical_and.reduce(held_out),
+            pool.kept & pool.may_train & ~np.logical_or.reduce(held_out),
+        )
+
+
+def _settle(pool: _Pool, test: Bools, training: Bools, fold: int, choices: Choices) -> Ints:
+    """Side of each block in one fold: caps, then validation, then the classes, then balance."""
+    rng = _stream(choices.seed, CAP, fold)
+    test = _cap(pool, test, [use.test_clips for use in pool.use], rng)
+    training = _cap(pool, training, [use.train_clips for use in pool.use], rng)
+    sides = np.full(len(test), DROPPED)
+    sides[test], sides[training] = TEST, TRAIN
+    if choices.validation == "fraction":
+        _take_validation(pool, sides, fold, choices)
+    if choices.absent_classes == "drop":
+        _drop_absent(pool.units[0], sides, choices)
+    if choices.absent_classes == "refuse":
+        refuse_absent(pool.units, sides, fold, choices)
+    refuse_nothing_to_learn(pool.units[0], sides, fold)
+    if choices.balance == "train":
+        levelled = _level(pool.units[0], sides == TRAIN, _stream(choices.seed, BALANCE, fold))
+        sides[(sides == TRAIN) & ~levelled] = DROPPED
+    return sides
+
+
+def _cap(pool: _Pool, mask: Bools, caps: Sequence[int | None], rng: np.random.Generator) -> Bools:
+    """Keep at most so many clips of each corpus: random ones, each class in proportion."""
+    mask = mask.copy()
+    for corpus, cap in enumerate(caps):
+        if cap is None:
+            continue
+        own = mask & (pool.corpus == corpus)
+        clips, first = np.unique(pool.clip[own], return_index=True)
+        if len(clips) <= cap:
+            continue
+        labels = pool.units[0].label[own][first]
+        order = np.empty(len(clips))
+        for label in np.unique(labels):
+            there = np.flatnonzero(labels == label)
+            order[rng.permutation(there)] = (np.arange(len(there)) + 0.5) / len(there)
+        dropped = clips[np.argsort(np.round(order, 9), kind="stable")[cap:]]
+        mask &= ~(own & np.isin(pool.clip, dropped))
+    return mask
+
+
+def _take_validation(pool: _Pool, sides: Ints, fold: int, choices: Choices) -> None:
+    """Move blocks from training to validation, in place: by the same units, crossed in the same way."""
+    training = sides == TRAIN
+    taken = []
+    for which, units in enumerate(pool.units):
+        counts = units.count(training)
+        columns = counts if choices.stratify else counts.sum(axis=1, keepdims=True)
+        rest = np.flatnonzero(columns.any(axis=1))
+        share = _each(choices.validation_fraction, choices)
+        rng = _stream(choices.seed, VALIDATE, fold, *([which] if which else []))
+        moved = np.zeros(len(columns), dtype=bool)
+        moved[rest] = deal_units(columns[rest], np.array([1 - share, share]), rng) == 1
+        taken.append(moved[units.unit])
+    sides[training & np.logical_or.reduce(taken)] = DROPPED
+    sides[training & np.logical_and.reduce(taken)] = VALIDATION
+
+
+def _drop_absent(units: Units, sides: Ints, choices: Choices) -> None:
+    """Drop, in place, the classes that training or the test side lacks (that of leave_one_out need not have all)."""
+    there = np.isin(np.arange(len(units.classes)), units.label[sides == TRAIN])
+    if choices.method != "leave_one_out":
+        there &= np.isin(np.arange(len(units.classes)), units.label[sides == TEST])
+    sides[~there[units.label]] = DROPPED
 
 
 def _level(units: Units, mask: Bools, rng: np.random.Generator) -> Bools:
@@ -132,71 +279,3 @@ def _write_fold(units: Units, fold: int, sides: Ints) -> list[SplitRow]:
             units.blocks, units.unit.tolist(), units.labels, sides.tolist(), strict=True
         )
     ]
-
-
-def _is_needed(side: int, method: str, validation: str) -> bool:
-    """Whether a side must hold every class: a test side of one unit naturally does not."""
-    if side == TEST:
-        return method != "leave_one_out"
-    return side == TRAIN or validation == "fraction"
-
-
-def _refuse_one_class(units: Units) -> None:
-    if len(units.classes) < 2:
-        found = f"only one class, {units.classes[0]!r}" if units.classes else "no blocks"
-        raise SplitError(f"split: {found}: there is nothing to tell apart; name corpora with two classes or more")
-
-
-def _refuse_few(units: Units, counts: Ints, *, by: str, method: str, n_folds: int, validation: str) -> None:
-    """Refuse what no deal can satisfy: too few units in all or of a class, or too many rows."""
-    holders = np.count_nonzero(counts, axis=0)  # units that hold each class
-    n_units = int(np.count_nonzero(counts.any(axis=1)))
-    sides = 3 if validation == "fraction" else 2
-    if method == "kfold" and n_units < n_folds:
-        fix = f"set split.n_folds to at most {holders.min()}" if holders.min() >= sides else "use more recordings"
-        raise SplitError(f"split: {_amount(n_units, by)} cannot make {n_folds} folds: {fix}")
-    needed = max(n_folds, sides) if method == "kfold" else sides
-    scarce = sorted(np.flatnonzero(holders < needed).tolist(), key=lambda which: int(holders[which]))
-    if scarce:
-        found = "; ".join(f"class {units.classes[which]!r} has {_amount(int(holders[which]), by)}" for which in scarce)
-        each = f"{needed} folds" if needed > sides else f"{sides} sides"
-        note = ", where clips of the same sound count as one" if units.joined else ""
-        fix = _fix_few(int(holders.min()), sides, n_folds if method == "kfold" else 0)
-        raise SplitError(f"split: {found}{note}, and {each} need one each: {fix}")
-    made = {"kfold": n_folds, "leave_one_out": n_units}.get(method, 1)
-    if made * len(units.blocks) > MAX_ROWS:
-        raise SplitError(
-            f"split: {made} folds of {len(units.blocks)} blocks make more than {MAX_ROWS} rows: "
-            f"use method kfold with n_folds of at most {MAX_ROWS // len(units.blocks)}"
-        )
-
-
-def _fix_few(fewest: int, sides: int, n_folds: int) -> str:
-    fixes = ["record more of it or leave it out"]
-    if sides == 3 and fewest == 2:
-        fixes.insert(0, "set split.validation to none" + (" and split.n_folds to 2" if n_folds > 2 else ""))
-    elif n_folds and fewest >= sides:
-        fixes.insert(0, f"set split.n_folds to at most {fewest}")
-    return ", or ".join(fixes)
-
-
-def _refuse_absent(
-    units: Units, counts: Ints, of_unit: Ints, fold: int, needed: Sequence[int], *, stratify: bool
-) -> None:
-    for side in needed:
-        absent = np.flatnonzero(~counts[of_unit == side].any(axis=0))
-        if len(absent) == 0:
-            continue
-        names = ", ".join(repr(units.classes[which]) for which in absent)
-        first = int(np.count_nonzero(counts[:, absent[0]]))
-        fix = "try another split.seed, fewer folds or a larger share for that side, or split by clip"
-        raise SplitError(
-            f"split: fold {fold}: the {SIDES[side]} side has no block of {names} "
-            f"({units.classes[absent[0]]!r} is in {first} of {np.count_nonzero(counts.any(axis=1))} units): "
-            + (fix if stratify else "set split.stratify to true, or " + fix)
-        )
-
-
-def _amount(n: int, by: str) -> str:
-    plural = "corpora" if by == "corpus" else f"{by}s"
-    return f"{n} {by if n == 1 else plural}"

@@ -1,5 +1,6 @@
 """Blocks into units: what a split may not tear apart, with clips of equal sound joined."""
 
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,13 +53,15 @@ class Units:
         return counts.reshape(len(self.names), len(self.classes))
 
 
-def find_units(clips: Sequence[Clip], blocks: Sequence[Block], *, by: str) -> Units:
+def find_units(
+    clips: Sequence[Clip], blocks: Sequence[Block], *, by: str, joined: Iterable[tuple[str, str]] = ()
+) -> Units:
     """Say which unit each block of variant 0 belongs to.
 
     With `by` block, each block is its own unit. Otherwise a unit is a clip, or all clips with one value of a field of
-    clips.csv (or of `corpus`); units are then joined, transitively, where they hold clips of equal decoded sound or
-    events of one recording that overlap in time. A joined unit is called by its sorted members with + between them;
-    of more than three, by the first and how many more there are.
+    clips.csv (or of `corpus`); units are then joined, transitively, where they hold clips of equal decoded sound,
+    events of one recording that overlap in time, or two clips of a pair in `joined` (clip_ids). A joined unit is
+    called by its sorted members with + between them; of more than three, by the first and how many more there are.
 
     Raises
     ------
@@ -70,16 +73,17 @@ def find_units(clips: Sequence[Clip], blocks: Sequence[Block], *, by: str) -> Un
     used = clips_of_blocks(clips, sound)
     _refuse_two_labels(used.values())
     if by == "block":
-        unit_names, joined = [block.block_id for block in sound], 0
+        unit_names, n_joined = [block.block_id for block in sound], 0
     else:
-        of_clip, joined = _name_units(sorted(used.values(), key=lambda clip: clip.clip_id), by)
+        pairs = [(used[one], used[other]) for one, other in joined if one in used and other in used]
+        of_clip, n_joined = _name_units(sorted(used.values(), key=lambda clip: clip.clip_id), by, pairs)
         unit_names = [of_clip[block.clip_id] for block in sound]
     labels = tuple(used[block.clip_id].label for block in sound)
     names, unit = number(unit_names)
     classes, label = number(labels)
     ranks = np.array(sorted(range(len(sound)), key=lambda i: sound[i].block_id), dtype=np.int64)
     return Units(
-        blocks=sound, labels=labels, names=names, classes=classes, unit=unit, label=label, ranks=ranks, joined=joined
+        blocks=sound, labels=labels, names=names, classes=classes, unit=unit, label=label, ranks=ranks, joined=n_joined
     )
 
 
@@ -120,13 +124,13 @@ def field_value(clip: Clip, name: str) -> str:
     return clip.corpus if name == "corpus" else clip.fields.get(name, "")
 
 
-def _name_units(clips: Sequence[Clip], by: str) -> tuple[dict[str, str], int]:
+def _name_units(clips: Sequence[Clip], by: str, joined: Sequence[tuple[Clip, Clip]]) -> tuple[dict[str, str], int]:
     """Return the unit's name of each clip_id, and the number of units that were joined from several."""
     values = {clip.clip_id: clip.clip_id if by == "clip" else field_value(clip, by) for clip in clips}
     if by != "clip":
         _refuse_field(clips, by)
     root = {value: value for value in values.values()}
-    for one, other in _same_sound(clips):
+    for one, other in itertools.chain(_same_sound(clips), joined):
         # Roots are the smallest names, so the result is the same in whatever order the pairs come.
         low, high = sorted((_root(root, values[one.clip_id]), _root(root, values[other.clip_id])))
         root[high] = low
@@ -134,8 +138,8 @@ def _name_units(clips: Sequence[Clip], by: str) -> tuple[dict[str, str], int]:
     for value in sorted(root):
         members[_root(root, value)].append(value)
     names = {value: _join(members[_root(root, value)]) for value in root}
-    joined = sum(len(group) > 1 for group in members.values())
-    return {clip_id: names[value] for clip_id, value in values.items()}, joined
+    n_joined = sum(len(group) > 1 for group in members.values())
+    return {clip_id: names[value] for clip_id, value in values.items()}, n_joined
 
 
 def _root(root: dict[str, str], value: str) -> str:

@@ -95,6 +95,18 @@ class SpectrogramFile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Duplicate:
+    """Two clips that hold the same sound, or a part of it."""
+
+    clip_id: str
+    other_id: str  # after clip_id in the order of names
+    kind: str  # exact: equal decoded samples; near: the same recording, altered or in part
+    offset_seconds: float  # where the common part begins in the first clip, less where it begins in the other
+    seconds: float  # length of the common part
+    similarity: float  # 0 to 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class SplitRow:
     """The side of one block in one fold."""
 

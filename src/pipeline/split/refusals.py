@@ -1,0 +1,124 @@
+"""What no split can be made of: said before anything is trained, with what to change."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import SplitError
+from pipeline.split.choices import SIDES, TEST, TRAIN, VALIDATION, Choices
+from pipeline.split.units import Units
+
+MAX_ROWS = 10_000_000  # of split.csv: about a gigabyte
+
+Ints = NDArray[np.int64]
+
+
+def refuse_one_class(units: Units) -> None:
+    """Refuse where there is nothing to tell apart."""
+    if len(units.classes) < 2:
+        found = f"only one class, {units.classes[0]!r}" if units.classes else "no blocks"
+        raise SplitError(f"split: {found}: there is nothing to tell apart; name corpora with two classes or more")
+
+
+def refuse_nothing_to_deal(testable: Ints, trainable: Ints, choices: Choices) -> None:
+    """Refuse roles that leave a side empty, or the same side in every fold."""
+    to_test, to_train = testable.any(axis=1), trainable.any(axis=1)
+    if not to_test.any() or not to_train.any():
+        lacking = "train" if to_test.any() else "test"
+        raise SplitError(f"split.use: no corpus has the role both or {lacking}: that side would be empty")
+    if choices.method != "holdout" and not (to_test & to_train).any():
+        raise SplitError(
+            f"split.method: {choices.method} would train every fold on the same blocks, because no corpus has the role "
+            "both: set split.method to holdout and runs.folds to [0]"
+        )
+
+
+def refuse_few(units: Units, testable: Ints, trainable: Ints, choices: Choices, *, by: str) -> None:
+    """Refuse what no deal can satisfy: too few units in all, or of a class.
+
+    Parameters
+    ----------
+    testable, trainable
+        Blocks of each class in each unit that may be on the test and on the training side, (n_units, n_classes).
+    by
+        What the units are of.
+    """
+    n_units = int(np.count_nonzero(testable.any(axis=1)))
+    n_folds = choices.n_folds if choices.method == "kfold" else 0
+    sides = 3 if choices.validation == "fraction" else 2
+    holders = np.count_nonzero(testable, axis=0)  # units that hold each class
+    if n_units < n_folds:
+        least = int(holders.min())
+        fix = f"set split.n_folds to at most {least}" if least >= sides else "use more recordings"
+        raise SplitError(f"split: {_amount(n_units, by)} cannot make {n_folds} folds: {fix}")
+    if choices.absent_classes != "refuse" or not np.array_equal(testable, trainable):
+        return  # with roles, what a class needs depends on the deal: each fold is looked at
+    needed = max(n_folds, sides)
+    scarce = sorted(np.flatnonzero(holders < needed).tolist(), key=lambda which: int(holders[which]))
+    if scarce:
+        found = "; ".join(f"class {units.classes[which]!r} has {_amount(int(holders[which]), by)}" for which in scarce)
+        each = f"{needed} folds" if needed > sides else f"{sides} sides"
+        note = ", where clips of the same sound count as one" if units.joined else ""
+        fix = _fix_few(int(holders.min()), sides, n_folds)
+        raise SplitError(f"split: {found}{note}, and {each} need one each: {fix}")
+
+
+def refuse_many_rows(n_folds: int, n_blocks: int) -> None:
+    """Refuse a split whose table could not be read again."""
+    if n_folds * n_blocks > MAX_ROWS:
+        raise SplitError(
+            f"split: {n_folds} folds of {n_blocks} blocks make more than {MAX_ROWS} rows: "
+            f"use method kfold with n_folds of at most {MAX_ROWS // n_blocks}"
+        )
+
+
+def refuse_absent(every: Sequence[Units], sides: Ints, fold: int, choices: Choices) -> None:
+    """Refuse a fold of which a side lacks a class that it needs."""
+    units = every[0]
+    for side in (TRAIN, VALIDATION, TEST):
+        if not _is_needed(side, choices):
+            continue
+        absent = sorted(set(range(len(units.classes))) - set(units.label[sides == side].tolist()))
+        if not absent:
+            continue
+        names = ", ".join(repr(units.classes[which]) for which in absent)
+        first = len(np.unique(units.unit[units.label == absent[0]]))
+        other = "try another split.seed, fewer folds or a larger share for that side, split by clip, or set "
+        other += "split.absent_classes to drop or keep"
+        fix = other if choices.stratify else f"set split.stratify to true, or {other}"
+        raise SplitError(
+            f"split: fold {fold}: the {SIDES[side]} side has no block of {names} "
+            f"({units.classes[absent[0]]!r} is in {first} of {len(units.names)} units): {fix}"
+        )
+
+
+def refuse_nothing_to_learn(units: Units, sides: Ints, fold: int) -> None:
+    """Refuse a fold without two classes to learn, or with nothing to test."""
+    known = sorted({units.classes[which] for which in units.label[sides == TRAIN]})
+    if len(known) < 2:
+        found = f"only {known[0]!r}" if known else "nothing"
+        raise SplitError(f"split: fold {fold}: {found} is left to learn from: two classes are needed")
+    if not (sides == TEST).any():
+        raise SplitError(f"split: fold {fold}: nothing is left to test: use fewer folds, or other fields or roles")
+
+
+def _is_needed(side: int, choices: Choices) -> bool:
+    """Whether a side must hold every class: a test side of one unit naturally does not."""
+    if side == TEST:
+        return choices.method != "leave_one_out"
+    return side == TRAIN or choices.validation == "fraction"
+
+
+def _fix_few(fewest: int, sides: int, n_folds: int) -> str:
+    fixes = ["record more of it or leave it out"]
+    if sides == 3 and fewest == 2:
+        fixes.insert(0, "set split.validation to none" + (" and split.n_folds to 2" if n_folds > 2 else ""))
+    elif n_folds and fewest >= sides:
+        fixes.insert(0, f"set split.n_folds to at most {fewest}")
+    return ", or ".join(fixes)
+
+
+def _amount(n: int, by: str) -> str:
+    plural = "corpora" if by == "corpus" else f"{by}s"
+    return f"{n} {by if n == 1 else plural}"
