@@ -14,7 +14,6 @@ def main(params: Path = Path("params.yaml")) -> None:
     evaluate_runs(
         p.runs.folds,
         p.runs.members,
-        by=p.split.unit,
         n_resamples=p.evaluate.n_resamples,
         seed=p.evaluate.seed,
         run=run,

@@ -87,7 +87,9 @@ def write_results(wrong=(), *, answers=None, metrics=None, split=None, corpora=N
     corpus = {"clips": counts["clip"], "blocks": counts["block"], "seconds": 300.04, "rejected": 0, **(corpora or {})}
     (folder / PLOTS).mkdir(parents=True, exist_ok=True)
     (folder / METRICS).write_text(json.dumps(made))
-    (folder / SPLIT_METRICS).write_text(json.dumps({"corpora": {"made": corpus}, **(split or {})}))
+    (folder / SPLIT_METRICS).write_text(
+        json.dumps({"clips": 1, "blocks": 1, "corpora": {"made": corpus}, **(split or {})})
+    )
     for level, rows in answers.items():
         write_rows(folder / PLOTS / f"confusion_{level}.csv", Answer, rows)
 

@@ -45,8 +45,8 @@ LEVEL_KEYS = {
 }
 
 
-def evaluate(folds=FOLDS, members=("a",), by="clip"):
-    return evaluate_runs(folds, members, by=by, n_resamples=100, seed=0, run=RUN)
+def evaluate(folds=FOLDS, members=("a",)):
+    return evaluate_runs(folds, members, n_resamples=100, seed=0, run=RUN)
 
 
 @pytest.fixture
@@ -324,7 +324,7 @@ def test_logits_may_be_shifted_by_any_number(project):
 def test_a_split_by_block_resamples_blocks_and_asks_clips_as_clips(project):
     make_project(by="block")
     write_all(right)
-    metrics = evaluate(by="block")
+    metrics = evaluate()
     assert (metrics["block"]["unit"], metrics["block"]["n_units"]) == ("block", 36)
     assert (metrics["clip"]["unit"], metrics["clip"]["n_units"]) == ("clip", 12)
     assert metrics["clip"]["n"]["total"] == 12
@@ -336,7 +336,7 @@ def test_a_split_by_block_resamples_blocks_and_asks_clips_as_clips(project):
 def test_a_split_by_speaker_resamples_speakers(project):
     make_project(by="speaker")
     write_all(right)
-    metrics = evaluate(by="speaker")
+    metrics = evaluate()
     for level in ("block", "clip"):
         assert (metrics[level]["unit"], metrics[level]["n_units"]) == ("speaker", 4)
 

@@ -45,9 +45,11 @@ METRICS = {
     "seed": {},
 }
 SPLIT = {
+    "clips": 30,
+    "blocks": 300,
     "corpora": {
         "demo": {"clips": {"anger": 12, "neutral": 18}, "blocks": {"anger": 100, "neutral": 200}, "rejected": 0}
-    }
+    },
 }
 
 

@@ -20,14 +20,14 @@ Floats = NDArray[np.float64]
 
 
 def evaluate_runs(
-    folds: Sequence[int], members: Sequence[str], *, by: str, n_resamples: int, seed: int, run: Mapping[str, Any]
+    folds: Sequence[int], members: Sequence[str], *, n_resamples: int, seed: int, run: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Evaluate all members on the pooled test sides of all folds, and write metrics.json and the plots' tables.
 
     Parameters
     ----------
-    by
-        The unit of the split: intervals resample it (clip answers of a block split: clips).
+    n_resamples, seed
+        Of the bootstrap, over the units that split.json names (clip answers of a block split: clips).
     run
         What else metrics.json says of the run: corpora, parameters of the model, seeds.
 
@@ -36,6 +36,7 @@ def evaluate_runs(
     MetricsError
         If an output is not of the present split, or holds what is no prediction.
     """
+    by = read_json(SPLIT_METRICS)["unit"]
     sides = {fold: read_fold(fold) for fold in folds}
     blocks = _test_blocks(sides)
     outputs = {

@@ -27,15 +27,11 @@ def what_was_run(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> str:
     """Name corpora, networks, starting weights and the split."""
     each = [f"{start['network']} from {start['weights']} weights" for start in metrics["start"].values()]
     starts = ", ".join(f"{each.count(one)} x {one}" if each.count(one) > 1 else one for one in dict.fromkeys(each))
-    blocks = sum(sum(corpus["blocks"].values()) for corpus in split["corpora"].values())
-    clips = sum(sum(corpus["clips"].values()) for corpus in split["corpora"].values())
     how = metrics["split"]
     n_run, n_folds = len(how["folds"]), how["n_folds"]
     folds = count_of(n_folds, "fold") if n_run == n_folds else f"{n_run} of {count_of(n_folds, 'fold')}"
-    return (
-        f"{', '.join(metrics['corpora'])}: {count_of(clips, 'clip')}, {count_of(blocks, 'block')}; {starts}; "
-        f"split by {how['by']} ({how['method']}, {folds})"
-    )
+    size = f"{count_of(split['clips'], 'clip')}, {count_of(split['blocks'], 'block')}"
+    return f"{', '.join(metrics['corpora'])}: {size}; {starts}; split by {how['by']} ({how['method']}, {folds})"
 
 
 def chance_of(metrics: Mapping[str, Any]) -> float:

@@ -26,7 +26,8 @@ def leaks_page(split: Mapping[str, Any], *, all_pairs: bool) -> str:
 
 
 def _shares(folds: Mapping[str, Any], pooled: Mapping[str, float]) -> list[str]:
-    names = [name for name in pooled if not name.endswith("_known")]
+    fields = [name for name in pooled if not name.endswith("_known") and name not in CHECKED]
+    names = [*(name for name in CHECKED if name in pooled), *fields]
     many = len(folds) > FOLDS_SHOWN
     heads = ["all folds", *(["worst fold"] if many else [f"fold {fold}" for fold in folds if len(folds) > 1])]
     rows = [("of the test blocks, in training", *heads)]

@@ -166,6 +166,8 @@ def test_the_whole_description_of_a_small_split():
         "n_folds": 1,
         "classes": ["x", "y"],
         "units": 4,
+        "clips": 5,
+        "blocks": 10,
         "merged_units": 1,
         "folds": {
             "0": {

@@ -174,11 +174,6 @@ class Split(Section):
         return tuple(self.by.split("+"))
 
     @property
-    def unit(self) -> str:
-        """What intervals resample: the widest thing that test items share."""
-        return self.matched_on if self.method == "matched" and self.matched_on else self.fields[0]
-
-    @property
     def folds(self) -> int | None:
         """How many folds it makes, where that does not depend on the recordings."""
         return {"kfold": self.n_folds ** len(self.fields), "holdout": 1, "matched": 1}.get(self.method)

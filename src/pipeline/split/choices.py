@@ -29,5 +29,5 @@ class Choices:
 
     @property
     def unit(self) -> str:
-        """What intervals resample: the widest thing that test items share."""
+        """The widest thing that this split keeps apart."""
         return self.matched_on if self.method == "matched" and self.matched_on else self.fields[0]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import SplitError
 from pipeline.split.choices import DROPPED, SIDES, TEST, TRAIN, VALIDATION, Choices
-from pipeline.split.units import TOUCH_SECONDS, Units, field_value, find_units, number
+from pipeline.split.units import TOUCH_SECONDS, Units, field_value, find_units, number, resampled_unit
 from pipeline.store.tables import Block, Clip, Duplicate, SplitRow
 
 MICROSECONDS = 1e6  # times are whole microseconds, so equal times compare equal
@@ -52,9 +52,9 @@ def describe_split(
 
     Returns
     -------
-    A mapping for JSON: the choices, `classes`, `units`, `merged_units` (made of several for their equal sound), and per
-    fold the blocks of each class on each side (a side without blocks is empty), numbers of units and leakage; and
-    `duplicates`, each pair with the folds in which it lies on both sides.
+    A mapping for JSON: the choices, `unit` (what intervals resample) and how many `units`, `clips` and `blocks` take
+    part, `classes`, `merged_units` (made of several for their equal sound), per fold the blocks of each class on each
+    side (a side without blocks is empty), numbers of units and leakage; and `duplicates`, each pair with the folds in which it lies on both sides.
 
     Raises
     ------
@@ -82,13 +82,15 @@ def describe_split(
     found = {} if duplicates is None else {"duplicates": _list_pairs(audit.pairs, across)}
     return {
         "by": choices.by,
-        "unit": choices.unit,
+        "unit": resampled_unit(clips, choices.unit),
         "method": choices.method,
         "balance": choices.balance,
         "validation": choices.validation,
         "n_folds": len(folds),
         "classes": list(units.classes),
         "units": len({row.group for row in rows}),
+        "clips": len({block.clip_id for block in units.blocks}),
+        "blocks": len(units.blocks),
         "merged_units": sum(each.joined for each in every),
         "folds": folds,
         "leakage": _shares(pooled, n_tests),

@@ -19,7 +19,7 @@ from pipeline.split.refusals import (
     refuse_one_class,
 )
 from pipeline.split.selection import Use
-from pipeline.split.units import Units, find_units, number
+from pipeline.split.units import Units, find_units, number, resampled_unit
 from pipeline.store.tables import Block, Clip, SplitRow
 
 # One stream of random numbers per purpose (and fold), so that balancing, say, leaves the deal as it is.
@@ -70,7 +70,7 @@ def split_blocks(
 
     Returns
     -------
-    Rows for all folds, by fold and then in the order of `blocks`.
+    Rows for all folds, by fold and then in the order of `blocks`; their group is what intervals resample.
 
     Raises
     ------
@@ -82,17 +82,17 @@ def split_blocks(
     refuse_one_class(every[0])
     pool = _Pool.of(every, clips, use or {}, choices)
     if choices.method == "matched":
-        named = find_units(clips, blocks, by=choices.unit, joined=pairs)
+        widest = find_units(clips, blocks, by=choices.unit, joined=pairs)
         folds: Iterable[tuple[Bools, Bools]] = [
-            deal_matched(every[0], named, pool.kept, choices, _stream(choices.seed, DEAL))
+            deal_matched(every[0], widest, pool.kept, choices, _stream(choices.seed, DEAL))
         ]
         n_folds = 1
     else:
-        named = every[0]
         of_fields = [_deal_tests(pool, units, choices, which) for which, units in enumerate(every)]
         n_folds = int(np.prod([fold_of_unit.max() + 1 for fold_of_unit in of_fields]))
         folds = _cross(pool, of_fields)
-    refuse_many_rows(n_folds, len(named.blocks))
+    refuse_many_rows(n_folds, len(every[0].blocks))
+    named = find_units(clips, blocks, by=resampled_unit(clips, choices.unit), joined=pairs)
     rows: list[SplitRow] = []
     for fold, (test, training) in enumerate(folds):
         sides = _settle(pool, test, training, fold, choices)

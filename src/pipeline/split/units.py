@@ -124,6 +124,13 @@ def field_value(clip: Clip, name: str) -> str:
     return clip.corpus if name == "corpus" else clip.fields.get(name, "")
 
 
+def resampled_unit(clips: Iterable[Clip], unit: str) -> str:
+    """What intervals resample: the unit of the split; of corpora, too few to resample, speakers or else clips."""
+    if unit != "corpus":
+        return unit
+    return "speaker" if all(clip.fields.get("speaker") for clip in clips) else "clip"
+
+
 def _name_units(clips: Sequence[Clip], by: str, joined: Sequence[tuple[Clip, Clip]]) -> tuple[dict[str, str], int]:
     """Return the unit's name of each clip_id, and the number of units that were joined from several."""
     values = {clip.clip_id: clip.clip_id if by == "clip" else field_value(clip, by) for clip in clips}
