@@ -55,12 +55,23 @@ def test_every_spelling_gives_the_same(tmp_path, path):
     )
 
 
+def test_a_video_whose_sentence_nothing_tells_has_none(tmp_path):
+    touch(tmp_path, "subject 6/anger/first.avi", "subject 6/anger/second.avi", "subject 6/anger/s6_an_3.avi")
+    listing = list_corpus("enterface05", tmp_path)
+    assert labels(listing) == {"anger": 3}
+    assert [recording.fields.get("sentence") for recording in listing.recordings] == [
+        None,
+        "enterface05/an3",
+        None,
+    ]
+
+
 def test_what_is_no_recording_of_it_is_named(tmp_path):
     touch(
         tmp_path,
         "subject 1/anger/sentence 1/s1_an_1.avi",
         "subject 1/anger/sentence 1/take two.avi",
-        "subject 1/anger/whatever.avi",
+        "subject 1/whatever.avi",
         "subject 1/joyfulness/sentence 1/clip.avi",
         "subject 0/anger/sentence 1/clip.avi",
         "trailer.mp4",
@@ -73,8 +84,8 @@ def test_what_is_no_recording_of_it_is_named(tmp_path):
     assert listing.surplus == {
         "subject 0/anger/sentence 1/clip.avi": unknown,
         "subject 1/anger/sentence 1/take two.avi": "the same recording as subject 1/anger/sentence 1/s1_an_1.avi",
-        "subject 1/anger/whatever.avi": unknown,
         "subject 1/joyfulness/sentence 1/clip.avi": unknown,
+        "subject 1/whatever.avi": unknown,
         "trailer.mp4": unknown,
     }
 

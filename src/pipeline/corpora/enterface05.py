@@ -2,9 +2,11 @@
 
 A video lies in subject N/EMOTION/sentence M/ and is named as s1_an_1.avi: subject, emotion, sentence. Some subjects
 have no folders of sentences, and folders and names are spelt in several ways; where both tell the same thing, the
-folder decides. The publisher tells of 42 subjects and 1166 videos, and has no list of them: five reactions to each
-story were asked for, and only those kept that two experts found unambiguous. So what is missing cannot be told. What is said
-is laid down for each emotion and sentence.
+folder decides, and where neither tells the sentence, the recording has none. What is said is laid down for each emotion
+and sentence.
+
+The publisher tells of 42 subjects and 1166 videos, and has no list of them: five reactions to each story were asked
+for, and only those kept that two experts found unambiguous. So what is missing cannot be told.
 
 Its sound is read from the videos (the extra `video`); the same tree of sound files is read as well.
 """
@@ -54,9 +56,10 @@ def list_enterface05(folder: Path) -> Listing:
 
 
 def read_path(path: str) -> tuple[str, Recording] | None:
-    """Read a file's folders and name; None where they do not tell subject, emotion and sentence."""
+    """Read a file's folders and name; None where they do not tell subject and emotion."""
     *folders, file = path.split("/")
-    named = _NAME.fullmatch(file.rpartition(".")[0])
+    name_alone = file.rpartition(".")[0]
+    named = _NAME.fullmatch(name_alone)
     subject, emotion, sentence = named.groups() if named else (None, None, None)
     for name in map(str.strip, folders):
         if match := _SUBJECT.fullmatch(name):
@@ -65,15 +68,15 @@ def read_path(path: str) -> tuple[str, Recording] | None:
             sentence = match[1]
         else:
             emotion = SPELLINGS.get(name.lower(), emotion)
-    if subject is None or emotion is None or sentence is None:
+    if subject is None or emotion is None:
         return None
     emotion = emotion.lower()
-    fields = {
-        "speaker": f"enterface05/{subject}",
-        "sentence": f"enterface05/{emotion}{sentence}",
-        "emotion": emotion,
-    }
-    return f"{subject}_{emotion}_{sentence}", Recording(path, EMOTIONS[emotion], licence=LICENCE, fields=fields)
+    fields = {"speaker": f"enterface05/{subject}", "emotion": emotion}
+    if sentence is not None:
+        fields["sentence"] = f"enterface05/{emotion}{sentence}"
+    return f"{subject}_{emotion}_{sentence or name_alone}", Recording(
+        path, EMOTIONS[emotion], licence=LICENCE, fields=fields
+    )
 
 
 _ALL = tuple(sorted(EMOTIONS.values()))
