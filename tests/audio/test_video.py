@@ -173,6 +173,14 @@ def test_lengths_that_are_not_told_are_refused(tmp_path: Path) -> None:
         assert "does not tell its length" in message
 
 
+def test_lists_within_lists_without_end_are_refused(tmp_path: Path) -> None:
+    data = b""
+    for _ in range(3000):
+        data = b"LIST" + struct.pack("<I", len(data) + 4) + b"movi" + data
+    data = b"RIFF" + struct.pack("<I", len(data) + 4) + b"AVI " + data
+    assert "lists within one another" in refuse(tmp_path / "a.avi", data)
+
+
 def test_bytes_after_an_avi_are_refused_unless_they_are_zero(tmp_path: Path) -> None:
     write_video(tmp_path / "a.avi", noise(), rate=RATE)
     data = (tmp_path / "a.avi").read_bytes()

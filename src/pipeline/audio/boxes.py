@@ -13,6 +13,7 @@ from pipeline.errors import AudioError
 
 _LINEAR_TAGS = frozenset({1, 3, 6, 7, 0xFFFE})  # PCM, float, A-law, mu-law, extensible: bytes / block align = frames
 _EBML_SEGMENT = 0x18538067
+_MOST_LEVELS = 8  # of lists within lists: AVI has three
 _FIXED = "fetch it again"
 _UNTOLD = "its header does not tell its length (an unfinished recording or a stream): convert it to wav or flac"
 
@@ -49,7 +50,7 @@ def _check_avi(file: BinaryIO, size: int) -> Header:
     """Walk an AVI file, its further RIFF chunks (OpenDML) too, down to the chunks of sound."""
     tracks: list[tuple[bytes, int]] = []  # kind and block align (0: not linear) of each track
     n_bytes: dict[bytes, int] = {}  # of each track's sound
-    for chunk in _walk_avi(file, start=0, end=size, top=True):
+    for chunk in _walk_avi(file, start=0, end=size):
         if chunk.name == b"strh":
             tracks.append((_read(file, chunk, 4), 0))
         elif chunk.name == b"strf" and tracks and tracks[-1][0] == b"auds":
@@ -66,9 +67,11 @@ def _check_avi(file: BinaryIO, size: int) -> Header:
     return Header()
 
 
-def _walk_avi(file: BinaryIO, *, start: int, end: int, top: bool = False) -> Iterator[_Chunk]:
+def _walk_avi(file: BinaryIO, *, start: int, end: int, level: int = 0) -> Iterator[_Chunk]:
     """Yield the chunks between two bytes, those within lists too; refuse what is no chunk or goes past the end."""
-    position = start
+    if level > _MOST_LEVELS:
+        raise AudioError(f"damaged AVI: more than {_MOST_LEVELS} lists within one another; {_FIXED}")
+    position, top = start, level == 0
     while position + 8 <= end:
         file.seek(position)
         name, length = struct.unpack("<4sI", file.read(8))
@@ -83,7 +86,7 @@ def _walk_avi(file: BinaryIO, *, start: int, end: int, top: bool = False) -> Ite
         if chunk.end > end:
             raise AudioError(f"truncated AVI: a chunk claims {length} bytes, {end - chunk.start} are there: {_FIXED}")
         if name in {b"RIFF", b"LIST"}:
-            yield from _walk_avi(file, start=chunk.start + 4, end=chunk.end)
+            yield from _walk_avi(file, start=chunk.start + 4, end=chunk.end, level=level + 1)
         else:
             yield chunk
         position = chunk.end + length % 2

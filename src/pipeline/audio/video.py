@@ -99,6 +99,14 @@ class SoundTrack:
             yield np.concatenate(held)
         self._check_number(n_frames, longest=longest)
 
+    def expected_frames(self) -> int:
+        """Tell how many sample frames the container promises, of a coded track about so many; 0 where it does not."""
+        if self._told is not None:
+            return self._told
+        if ticks := self._stream.duration or self._in_packets:
+            return round(ticks * (self._stream.time_base or 0) * self.rate)
+        return round((self._container.duration or 0) * self.rate / 1_000_000)
+
     def _frames(self) -> Iterator["AudioFrame"]:
         try:
             for packet in self._container.demux(self._stream):
@@ -113,11 +121,8 @@ class SoundTrack:
         """Compare the frames that came out with the container's own number, or with the length that it tells."""
         if n_frames == 0:
             raise AudioError(f"{self._what} whose sound track holds no sound: fetch or export it again")
-        expected, tolerance = self._told, 0
-        if expected is None:
-            duration = self._stream.duration or self._in_packets
-            expected = round(duration * (self._stream.time_base or 0) * self.rate)
-            tolerance = _EDGE_FRAMES * longest + expected // 100
+        expected = self.expected_frames()
+        tolerance = _EDGE_FRAMES * longest + expected // 100 if self._told is None else 0
         if abs(n_frames - expected) > tolerance:
             raise AudioError(
                 f"truncated or damaged {self._what.split(' ', 1)[1]}: {expected} samples are in it, {n_frames} "
