@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 HEAVY = {
-    "h5py", "joblib", "librosa", "matplotlib", "numba", "pandas", "pyloudnorm", "scipy", "sklearn", "soundfile",
+    "av", "h5py", "joblib", "librosa", "matplotlib", "numba", "pandas", "pyloudnorm", "scipy", "sklearn", "soundfile",
     "soxr", "torch", "torchvision",
 }  # fmt: skip
 

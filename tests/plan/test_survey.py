@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from plan.cases import RATE, clip, params, write_sound
 
@@ -42,6 +43,23 @@ def test_lengths_are_those_that_collecting_gives(root, rate):
     assert {one.source_rate for one in found.clips} == {rate}
     # An event costs the decoding of its whole recording: twice 3 s.
     assert found.seconds == pytest.approx(0.9999 + 1.23457 + 3.0 + 3.0, abs=1e-3)
+
+
+@pytest.mark.parametrize(("suffix", "tolerance"), [("avi", 0), ("mkv", 800), ("mp4", 3072)])
+def test_the_sound_tracks_of_videos_are_foreseen(root, suffix, tolerance):
+    pytest.importorskip("av", reason="PyAV, the extra `video`, is not installed")
+    from audio.made_video import write_video
+
+    (root / "made/joy").mkdir(parents=True)
+    sound = (9000 * np.random.default_rng(1).standard_normal((20_001, 1))).clip(-32768, 32767).astype(np.int16)
+    write_video(root / f"made/joy/a.{suffix}", sound, rate=RATE, codec="aac" if suffix == "mp4" else "pcm_s16le")
+    (root / "made/joy/cut.avi").write_bytes(b"RIFF\x24\0\0\0AVI ")
+    (root / "made/clips.csv").write_text(f"path,label\njoy/a.{suffix},joy\njoy/cut.avi,joy\n")
+    found = survey(root)
+    (one,) = found.clips
+    assert (one.source_rate, one.channels) == (RATE, 1)
+    assert abs(one.n_samples - 20_001) <= tolerance
+    assert [line.partition(": ")[0] for line in found.doubtful] == ["made/joy/cut.avi"]
 
 
 def test_what_cannot_be_opened_is_named_and_does_not_end_the_survey(root):

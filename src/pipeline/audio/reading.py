@@ -20,9 +20,10 @@ import soundfile
 import soxr
 
 from pipeline.audio.chunks import Header, check_aiff, check_wave
-from pipeline.audio.sniffing import HEAD_BYTES, sniff_container
+from pipeline.audio.sniffing import HEAD_BYTES, VIDEO, sniff_container
 from pipeline.audio.spool import Spool
 from pipeline.audio.streams import FlacInfo, check_mpeg, check_ogg, id3_length, read_flac_info
+from pipeline.audio.video import SoundTrack
 from pipeline.errors import AudioError
 
 MIN_RATE, MAX_RATE = 4000, 384_000  # Hz
@@ -97,7 +98,8 @@ def read_sound(
     ----------
     path
         A regular file, or a link to one. Its content decides, not its name: WAV (RIFX, RF64 and Wave64 too), FLAC, Ogg
-        (Vorbis, Opus), MP3 or AIFF.
+        (Vorbis, Opus), MP3 or AIFF; of a video (AVI, MP4, QuickTime, Matroska, WebM) the first sound track, where PyAV
+        is installed. An event's times are those of the sound track.
     sample_rate
         Of the result, Hz.
     start_seconds, end_seconds
@@ -162,21 +164,27 @@ def _check_file(path: Path) -> None:
 def _read(
     file: BinaryIO, pieces: Spool, *, sample_rate: int, span: tuple[float | None, float | None], max_seconds: float
 ) -> Sound:
-    header, flac = _check_container(file, size=os.fstat(file.fileno()).st_size)
+    size = os.fstat(file.fileno()).st_size
+    kind, start = _sniff(file, size=size)
+    if kind in VIDEO:
+        with SoundTrack(file, kind=kind, size=size) as track:
+            _check_format(rate=track.rate, channels=track.channels)
+            blocks = _mono(track.blocks(), most=max_seconds * track.rate, max_seconds=max_seconds)
+            digest = _collect(blocks, pieces, span=span, rate=track.rate, sample_rate=sample_rate)
+            return Sound(pieces, track.rate, track.channels, digest, track.header.notes)
+    header, flac = _check_container(file, kind=kind, start=start, size=size)
     os.lseek(file.fileno(), 0, os.SEEK_SET)  # libsndfile takes the descriptor's own position for the beginning
     with _Stream(file.fileno(), closefd=False) as stream:
         rate, channels = stream.samplerate, stream.channels
         _check_format(rate=rate, channels=channels)
-        start, stop = _span_samples(span, rate=rate)
-        blocks = _decode(stream, header=header, flac=flac, max_seconds=max_seconds)
-        digest = hashlib.sha256(struct.pack("<I", rate))
-        cut = _cut(blocks, start=start, stop=stop, rate=rate)
-        _collect(cut, pieces, digest=digest, rate=rate, sample_rate=sample_rate)
-    return Sound(pieces, rate, channels, digest.hexdigest(), header.notes)
+        decoded = _decode(stream, header=header, flac=flac)
+        blocks = _mono(decoded, most=max_seconds * rate, max_seconds=max_seconds)
+        digest = _collect(blocks, pieces, span=span, rate=rate, sample_rate=sample_rate)
+    return Sound(pieces, rate, channels, digest, header.notes)
 
 
-def _check_container(file: BinaryIO, *, size: int) -> tuple[Header, FlacInfo | None]:
-    """Check the container by its own rules; what STREAMINFO says comes with a FLAC only."""
+def _sniff(file: BinaryIO, *, size: int) -> tuple[str, int]:
+    """Name the container, and say at which byte it begins: tags may stand before it."""
     start = 0
     kind = sniff_container(file.read(HEAD_BYTES))
     while kind == "id3":
@@ -188,12 +196,17 @@ def _check_container(file: BinaryIO, *, size: int) -> tuple[Header, FlacInfo | N
         file.seek(start)
         head = file.read(HEAD_BYTES)
         kind = sniff_container(head) if head[:4].strip(b"\0") else "mpeg"
+    if start and kind not in {"flac", "mpeg"}:
+        raise AudioError(f"an ID3 tag before {kind.upper()} sound: remove the tag, or convert it to wav or flac")
+    return kind, start
+
+
+def _check_container(file: BinaryIO, *, kind: str, start: int, size: int) -> tuple[Header, FlacInfo | None]:
+    """Check the container by its own rules; what STREAMINFO says comes with a FLAC only."""
     if kind == "flac":
         return read_flac_info(file, start=start)
     if kind == "mpeg":
         return check_mpeg(file, start=start, size=size), None
-    if start:
-        raise AudioError(f"an ID3 tag before {kind.upper()} sound: remove the tag, or convert it to wav or flac")
     if kind == "ogg":
         return check_ogg(file, size=size), None
     return (check_aiff if kind == "aiff" else check_wave)(file, size=size), None
@@ -221,28 +234,35 @@ def _span_samples(span: tuple[float | None, float | None], *, rate: int) -> tupl
     return first, stop
 
 
-def _decode(stream: _Stream, *, header: Header, flac: FlacInfo | None, max_seconds: float) -> Iterator[np.ndarray]:
-    """Yield the recording as mono blocks, float32 (n_frames,); refuse samples that are no sound, and a wrong number."""
-    most = max_seconds * stream.samplerate
+def _decode(stream: _Stream, *, header: Header, flac: FlacInfo | None) -> Iterator[np.ndarray]:
+    """Yield the recording in blocks, float32 (frames, channels); refuse a number that is not the header's."""
     md5 = hashlib.md5(usedforsecurity=False) if flac and flac.md5 and flac.bits in (8, 16, 24) else None
     buffer = np.empty((BLOCK_FRAMES, stream.channels), dtype=np.int32 if md5 else np.float32)
     n_frames = 0
     while n_read := len(block := stream.read(out=buffer)):
         n_frames += n_read
-        if n_frames > most:
-            raise AudioError(f"longer than {max_seconds:g} s: cut it into shorter recordings")
         if md5 and flac:  # FLAC's MD5 is of the samples in whole bytes; libsndfile puts them at the top of the 32 bits
             md5.update(block.astype("<i4").view("u1").reshape(-1, 4)[:, 4 - flac.bits // 8 :].tobytes())
             block = block.astype(np.float32) * np.float32(2.0**-31)
+        yield block
+    _check_number(stream, n_frames=n_frames, header=header)
+    if md5 and flac and md5.digest() != flac.md5:
+        raise AudioError("damaged FLAC: its samples do not match its own MD5; fetch it again")
+
+
+def _mono(blocks: Iterator[np.ndarray], *, most: float, max_seconds: float) -> Iterator[np.ndarray]:
+    """Yield the mean of the channels, float32 (frames,); refuse samples that are no sound, and more than `most`."""
+    n_frames = 0
+    for block in blocks:
+        n_frames += len(block)
+        if n_frames > most:
+            raise AudioError(f"longer than {max_seconds:g} s: cut it into shorter recordings")
         peak = float(np.abs(block).max())
         if not math.isfinite(peak):
             raise AudioError("it holds NaN or infinite samples: export it again")
         if peak > MAX_PEAK:
             raise AudioError(f"its peak is {peak:g}, needed at most {MAX_PEAK:g} (full scale is 1): scale it down")
         yield block.mean(axis=1, dtype=np.float64).astype(np.float32) + np.float32(0)  # + 0 makes -0.0 a plain zero
-    _check_number(stream, n_frames=n_frames, header=header)
-    if md5 and flac and md5.digest() != flac.md5:
-        raise AudioError("damaged FLAC: its samples do not match its own MD5; fetch it again")
 
 
 def _check_number(stream: _Stream, *, n_frames: int, header: Header) -> None:
@@ -280,12 +300,19 @@ def _cut(blocks: Iterator[np.ndarray], *, start: int, stop: int | None, rate: in
 
 
 def _collect(
-    blocks: Iterator[np.ndarray], pieces: Spool, *, digest: "hashlib._Hash", rate: int, sample_rate: int
-) -> None:
-    """Digest and resample block by block into `pieces`."""
+    blocks: Iterator[np.ndarray],
+    pieces: Spool,
+    *,
+    span: tuple[float | None, float | None],
+    rate: int,
+    sample_rate: int,
+) -> str:
+    """Cut, digest and resample block by block into `pieces`; give the digest."""
+    digest = hashlib.sha256(struct.pack("<I", rate))
+    start, stop = _span_samples(span, rate=rate)
     resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, "float32", RESAMPLE_QUALITY)
     n_source = 0
-    for block in blocks:
+    for block in _cut(blocks, start=start, stop=stop, rate=rate):
         digest.update(block.astype("<f4", copy=False).data)
         n_source += len(block)
         pieces.append(block if resampler is None else resampler.resample_chunk(block))
@@ -295,3 +322,4 @@ def _collect(
     if n_samples == 0:
         raise AudioError(f"{n_source} samples at {rate} Hz are less than one at {sample_rate} Hz: leave it out")
     pieces.resize(n_samples)
+    return digest.hexdigest()

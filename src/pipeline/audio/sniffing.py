@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 
 from pipeline.errors import AudioError
 
@@ -10,14 +11,26 @@ HEAD_BYTES = 4096  # enough for every signature below, and for a text to show th
 W64_RIFF = bytes.fromhex("726966662e91cf11a5d628db04c10000")  # the GUIDs that open a Sony Wave64 file
 W64_WAVE = bytes.fromhex("77617665f3acd3118cd100c04f8edb8a")
 
+VIDEO = frozenset({"avi", "mp4", "matroska"})
+_MP4_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"skip"})  # that may open a file; QuickTime has no ftyp
+_KINDS: dict[str, Callable[[bytes], bool]] = {
+    "riff": lambda head: head[:4] in {b"RIFF", b"RIFX", b"RF64"} and head[8:12] == b"WAVE",
+    "w64": lambda head: head[:16] == W64_RIFF and head[24:40] == W64_WAVE,
+    "aiff": lambda head: head[:4] == b"FORM" and head[8:12] in {b"AIFF", b"AIFC"},
+    "flac": lambda head: head.startswith(b"fLaC"),
+    "ogg": lambda head: head.startswith(b"OggS"),
+    "id3": lambda head: head.startswith(b"ID3"),
+    "avi": lambda head: head[:4] == b"RIFF" and head[8:12] == b"AVI ",
+    "mp4": lambda head: head[4:8] in _MP4_BOXES,
+    "matroska": lambda head: head.startswith(b"\x1aE\xdf\xa3"),
+}
+
 # Signature at a byte offset -> what the file is and what to do about it. The first that fits is named.
 _CONVERT = "convert it to wav or flac"
 _UNPACK = "unpack it"
 _FETCH = "fetch the recording again"
 _FOREIGN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"version https://git-lfs", "a Git LFS pointer", "run `git lfs pull`"),
-    (4, b"ftyp", "an m4a/mp4 container", _CONVERT),
-    (0, b"\x1aE\xdf\xa3", "a Matroska/WebM container", _CONVERT),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media (ASF) container", _CONVERT),
     (0, b".snd", "an AU file", _CONVERT),
     (0, b"caff", "a Core Audio (CAF) file", _CONVERT),
@@ -25,7 +38,6 @@ _FOREIGN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"#!AMR", "an AMR recording", _CONVERT),
     (0, b"wvpk", "a WavPack file", _CONVERT),
     (0, b"ADIF", "an AAC stream", _CONVERT),
-    (8, b"AVI ", "an AVI video", _CONVERT),
     (0, b"MThd", "a MIDI file", "render it to sound first"),
     (0, b"PK\x03\x04", "a zip archive", _UNPACK),
     (0, b"\x1f\x8b", "a gzip archive", _UNPACK),
@@ -50,21 +62,16 @@ def sniff_container(head: bytes) -> str:
     Returns
     -------
     str
-        One of "riff" (WAV, RIFX, RF64), "w64", "aiff", "flac", "ogg", "mpeg" or "id3" (a tag; what follows it decides).
+        One of "riff" (WAV, RIFX, RF64), "w64", "aiff", "flac", "ogg", "mpeg" or "id3" (a tag; what follows it decides);
+        of those that may hold video, one of `VIDEO`: "avi", "mp4" (QuickTime too) or "matroska" (WebM too).
 
     Raises
     ------
     AudioError
         If it is anything else; the message says what it looks like.
     """
-    if head[:4] in (b"RIFF", b"RIFX", b"RF64") and head[8:12] == b"WAVE":
-        return "riff"
-    if head[:16] == W64_RIFF and head[24:40] == W64_WAVE:
-        return "w64"
-    if head[:4] == b"FORM" and head[8:12] in (b"AIFF", b"AIFC"):
-        return "aiff"
-    for magic, kind in ((b"fLaC", "flac"), (b"OggS", "ogg"), (b"ID3", "id3")):
-        if head.startswith(magic):
+    for kind, is_one in _KINDS.items():
+        if is_one(head):
             return kind
     what, fix = _describe_foreign(head)
     # Frame sync and a layer: too weak a mark to go before the signatures above. Layer bits of zero are AAC.

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.corpora import emodb, ravdess
+from pipeline.corpora import cal500, crema_d, emodb, enterface05, ravdess, savee, tess
 from pipeline.corpora.corpus import Corpus, Download, Listing
 from pipeline.corpora.folder import list_folder
 from pipeline.corpora.recording import Recording
@@ -22,10 +22,15 @@ __all__ = [
 
 # A published corpus has a module with its card and a line here; any other name is a folder of recordings.
 CORPORA: dict[str, Corpus] = {
+    "cal500": cal500.CORPUS,
+    "crema_d": crema_d.CORPUS,
     "emodb": emodb.EMODB,
     "emodb_2s": emodb.EMODB_2S,
+    "enterface05": enterface05.CORPUS,
     "ravdess_song": ravdess.RAVDESS_SONG,
     "ravdess_speech": ravdess.RAVDESS_SPEECH,
+    "savee": savee.CORPUS,
+    "tess": tess.CORPUS,
 }
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import soundfile
 
 from pipeline.audio.reading import MAX_CHANNELS, MAX_RATE, MIN_RATE
+from pipeline.audio.sniffing import HEAD_BYTES, VIDEO, sniff_container
+from pipeline.audio.video import SoundTrack
 from pipeline.console import track
 from pipeline.corpora import Recording, list_corpus, refuse_missing
 from pipeline.corpora.demo import draw_conditions
@@ -106,9 +108,26 @@ def _header_or_error(path: Path) -> _Header | AudioError:
         info = soundfile.info(str(path))
         return _Header(info.frames, info.samplerate, info.channels, path.stat().st_size)
     except soundfile.SoundFileError:
-        return AudioError("it cannot be opened as sound")
+        return _video_header_or_error(path)
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL, or bytes that are not UTF-8
         return AudioError(f"it cannot be read ({getattr(error, 'strerror', None) or error})")
+
+
+def _video_header_or_error(path: Path) -> _Header | AudioError:
+    """Read what a video says of its sound track."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        try:
+            kind = sniff_container(file.read(HEAD_BYTES))
+        except AudioError:
+            kind = ""
+        if kind not in VIDEO:
+            return AudioError("it cannot be opened as sound")
+        try:
+            with SoundTrack(file, kind=kind, size=size) as video:
+                return _Header(video.expected_frames(), video.rate, video.channels, size)
+        except AudioError as error:
+            return error
 
 
 def _expect(
