@@ -54,7 +54,8 @@ def describe_split(
     -------
     A mapping for JSON: the choices, `unit` (what intervals resample) and how many `units`, `clips` and `blocks` take
     part, `classes`, `merged_units` (made of several for their equal sound), per fold the blocks of each class on each
-    side (a side without blocks is empty), numbers of units and leakage; and `duplicates`, each pair with the folds in which it lies on both sides.
+    side (a side without blocks is empty), numbers of units and leakage; and `duplicates`, each pair with
+    the folds in which it lies on both sides.
 
     Raises
     ------
