@@ -3,7 +3,7 @@
 from pipeline.baselines import THUMBNAIL_CELLS
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, Job, Need, image_bytes, rows_in_chunks
 from pipeline.plan.network_costs import NetworkCosts
-from pipeline.plan.words import amount
+from pipeline.words import amount
 from pipeline.runs import PREDICT_BATCH
 
 DRAW_SECONDS = 1e-7  # of one unit in one resample
