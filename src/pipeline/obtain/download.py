@@ -29,7 +29,7 @@ TIMEOUT = 60.0  # seconds without a byte
 CHUNK_BYTES = 1 << 18
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP statuses that may be gone in a moment
 MOST_NOTE_BYTES = 1 << 16
-ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2")
 
 
 class _Dropped(Exception):  # noqa: N818 (no error yet)
@@ -48,8 +48,13 @@ def file_name(url: str) -> str:
     """Give the name of the file at a URL: the last part of its path that ends as archives do, else the last part."""
     parts = [unquote(part) for part in urlsplit(url).path.split("/")]
     parts = [part for part in parts if part.strip(".") and "/" not in part and not CONTROL.search(part)]
-    archives = [part for part in parts if part.lower().endswith(ARCHIVE_SUFFIXES)]
+    archives = [part for part in parts if is_archive_name(part)]
     return (archives or parts or ["download"])[-1]
+
+
+def is_archive_name(name: str) -> bool:
+    """Whether a name ends as those of archives do."""
+    return name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def fetch_file(download: Download, path: Path) -> str:

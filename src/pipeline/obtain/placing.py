@@ -32,7 +32,8 @@ def place(unpacked: Path, folder: Path) -> tuple[int, int]:
     """
     files = sorted(path for path in unpacked.rglob("*") if path.is_file())
     try:
-        if not folder.exists():
+        if not _exists(folder):
+            folder.parent.mkdir(parents=True, exist_ok=True)
             unpacked.replace(folder)
             return len(files), 0
         new = [path for path in files if not _is_there(path, folder / path.relative_to(unpacked))]
