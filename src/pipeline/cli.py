@@ -163,7 +163,7 @@ def check_corpus(
     root: Root = None,
     show_all: Annotated[bool, typer.Option("--all", help="Give lists in full.")] = False,
 ) -> None:
-    """Read every file of a corpus and compare them with the publisher's list. Exit status 1 if any lacks or is bad."""
+    """Read every file of a corpus, compare with the publisher's list. Exit status 1 if any is missing or damaged."""
     from pipeline.obtain import check_corpus as read_corpus
 
     text, is_whole = read_corpus(name, root or context.obj, show_all=show_all)

@@ -177,6 +177,8 @@ def _of_tar(archive: Path, tar: tarfile.TarFile, plain: "_Bounded") -> Iterator[
     plain.seek(end)
     if plain.read(_TAR_BLOCK) != bytes(_TAR_BLOCK):
         raise ObtainError(f"{archive.name}: damaged or cut after {len(files)} files: get it again")
+    while plain.read(COPY_BYTES):  # to the end, where a compressed file's own checksum stands
+        pass
     for name, member in links.items():
         target = _link_target(archive, name, member.linkname, files, beside=member.issym())
         yield _tar_entry(name, tar, files[target])
