@@ -13,7 +13,6 @@ from pipeline.audio.sniffing import HEAD_BYTES, sniff_container
 from pipeline.audio.spool import MOST_BYTES
 from pipeline.console import track
 from pipeline.corpora import Recording
-from pipeline.corpora.folder import is_sound
 from pipeline.errors import AudioError
 from pipeline.obtain.survey import Held
 from pipeline.parallel import in_order
@@ -22,9 +21,10 @@ MOST_SECONDS = 48 * 3600.0  # what audio.max_hours may be at most
 LOW_RATE = 8000  # Hz: long recordings are read at this rate, since their samples are not wanted
 CONTAINERS = {
     ".wav": {"riff"}, ".rf64": {"riff"}, ".w64": {"w64"}, ".flac": {"flac", "id3"}, ".ogg": {"ogg"}, ".oga": {"ogg"},
-    ".opus": {"ogg"}, ".mp3": {"mpeg", "id3"}, ".aif": {"aiff"}, ".aiff": {"aiff"}, ".aifc": {"aiff"},
+    ".opus": {"ogg"}, ".mp3": {"mpeg", "id3"}, ".aif": {"aiff"}, ".aiff": {"aiff"}, ".aifc": {"aiff"}, ".avi": {"avi"},
+    ".mp4": {"mp4"}, ".m4a": {"mp4"}, ".mov": {"mp4"}, ".mkv": {"matroska"}, ".webm": {"matroska"},
 }  # fmt: skip
-CALLED = {"riff": "WAV", "w64": "Wave64", "flac": "FLAC", "ogg": "Ogg", "mpeg": "MP3", "id3": "MP3", "aiff": "AIFF"}
+CALLED = {"riff": "WAV", "w64": "Wave64", "ogg": "Ogg", "mpeg": "MP3", "id3": "MP3", "matroska": "Matroska"}
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def read_all(held: Held, *, n_workers: int) -> Findings:
     StoreError
         If there is no room for a long recording while it is read.
     """
-    surplus = [path for path in sorted(held.listing.surplus) if is_sound(path)] if held.listing else []
+    surplus = sorted(held.listing.surplus) if held.listing else []
     jobs = [(held.folder, path, True) for path in held.paths] + [(held.folder, path, False) for path in surplus]
     results = in_order(_hear, jobs, n_workers=n_workers)
     files = list(track(results, label=f"check {held.name}", total=len(jobs), unit="files"))
@@ -102,7 +102,11 @@ def read_all(held: Held, *, n_workers: int) -> Findings:
         damaged=(*((file.path, file.fault) for file in recordings if file.fault), *_outside(heard, events)),
         same_bytes=_same((file.sha256, file.path) for file in files),
         same_sound=_same({(file.pcm_sha256, file.sha256): (file.pcm_sha256, file.path) for file in heard}.values()),
-        misnamed=tuple((file.path, f"is {CALLED[file.container]}") for file in heard if _is_misnamed(file)),
+        misnamed=tuple(
+            (file.path, f"is {CALLED.get(file.container, file.container.upper())}")
+            for file in heard
+            if _is_misnamed(file)
+        ),
         other_format=_of_other_format(heard, held),
     )
 
@@ -113,8 +117,8 @@ def _hear(folder: Path, path: str, is_recording: bool) -> Heard:
     try:
         if not is_recording:
             return Heard(path, _sha256(file))
-        low, rate = _rates(file)
-        sound = read_sound(file, sample_rate=low or rate, max_seconds=MOST_SECONDS)
+        rate, is_exact = _rate(file)
+        sound = read_sound(file, sample_rate=rate, max_seconds=MOST_SECONDS)
         with file.open("rb") as opened:
             container = sniff_container(opened.read(HEAD_BYTES))
         return Heard(
@@ -124,8 +128,8 @@ def _hear(folder: Path, path: str, is_recording: bool) -> Heard:
             pcm_sha256=sound.pcm_sha256,
             sample_rate=sound.source_rate,
             channels=sound.channels,
-            seconds=len(sound.pieces) / (low or rate),
-            error_seconds=1 / low if low else 0.0,
+            seconds=len(sound.pieces) / rate,
+            error_seconds=0.0 if is_exact else 1 / rate,
         )
     except AudioError as error:
         return Heard(path, _sha256(file), fault=str(error).partition(": ")[2])
@@ -133,18 +137,19 @@ def _hear(folder: Path, path: str, is_recording: bool) -> Heard:
         return Heard(path, "", fault=f"it cannot be read ({error.strerror})")
 
 
-def _rates(file: Path) -> tuple[int, int]:
-    """Give the low rate at which a long recording is read (0 for others), and its own as its header tells it.
+def _rate(file: Path) -> tuple[int, bool]:
+    """Give the rate at which to read a file, and whether it is its own: so that short ones need no resampling.
 
-    What cannot be opened gets any rate: reading it will say why. A pipe would block, so only files are opened.
+    What cannot be opened gets the low rate: reading it will say why. A pipe would block, so only files are opened.
     """
     try:
         if file.is_file():
             info = soundfile.info(str(file))
-            return LOW_RATE if 4 * info.frames > MOST_BYTES else 0, info.samplerate
+            if 4 * info.frames <= MOST_BYTES:
+                return info.samplerate, True
     except (soundfile.SoundFileError, OSError, ValueError):
         pass
-    return 0, LOW_RATE
+    return LOW_RATE, False
 
 
 def _sha256(file: Path) -> str:

@@ -235,13 +235,13 @@ def _with_reason(found: tuple[str, str]) -> str:
 
 
 def _twins(held: Held) -> Callable[[Iterable[str]], str]:
-    """Tell files that are one; collecting refuses a corpus where they have different labels, so these are named."""
+    """Tell files that are one, with their labels where these differ."""
     labels = {one.path: one.label for one in held.listing.recordings} if held.listing else {}
 
     def told(paths: Iterable[str]) -> str:
         names = [shown(path) for path in paths]
         kinds = sorted({labels[path] for path in paths if path in labels})
-        different = f" (labelled {' and '.join(kinds)}: collecting refuses that)" if len(kinds) > 1 else ""
+        different = f" (labelled {' and '.join(kinds)}: collecting leaves them out)" if len(kinds) > 1 else ""
         return " = ".join(names) + different
 
     return told
