@@ -2,7 +2,9 @@
 
 import gc
 import hashlib
+import io
 import os
+import re
 import subprocess
 import sys
 import time
@@ -331,6 +333,16 @@ def test_progress_is_told_in_lines_where_there_is_no_terminal(monkeypatch, capsy
         "a.zip: 5 MB of 11 MB, 400 kB/s, 15 s left",
         "a.zip: 9 MB of 11 MB, 400 kB/s, 5.0 s left",
     ]
+
+
+def test_on_a_terminal_there_is_a_bar_that_goes_away(monkeypatch):
+    written = io.StringIO()
+    written.isatty = lambda: True
+    monkeypatch.setattr(sys, "stderr", written)
+    with ByteProgress("a.zip", done=1_000_000, total=4_000_000) as progress:
+        progress.add(1_000_000)
+    assert re.search(r"a\.zip:  25%.*1\.00M/4\.00M", written.getvalue())
+    assert written.getvalue().endswith("\r")
 
 
 def test_progress_without_a_total(monkeypatch, capsys):

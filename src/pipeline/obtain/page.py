@@ -29,9 +29,11 @@ def list_page(held: Sequence[Held], odd: Sequence[str], root: Path) -> str:
     notes += [f"{shown(name)}: no corpus's name: rename the folder, with a-z, 0-9 and _ only" for name in odd]
     wrapped = [fill(note, WIDTH, subsequent_indent="  ", break_on_hyphens=False) for note in notes]
     hints = [
-        "emospec corpora check NAME   the whole card, and every file read and compared with the publisher's list",
-        f"emospec corpora get NAME     downloads it into {root}, or says whom to ask and what to put where",
-        "dvc exp run -S 'corpora=[NAME]'   runs the pipeline on it; any folder of labelled recordings is a corpus",
+        "emospec corpora check NAME       its card, and every file read and compared with the publisher's list",
+        "emospec corpora get NAME         downloads it, or says whom to ask and what to put where",
+        "dvc exp run -S 'corpora=[NAME]'  runs the pipeline on it; any folder of labelled recordings is a corpus",
+        "",
+        f"Each has its folder below {root}.",
     ]
     return "\n".join(
         [lines[0], "-" * max(map(len, lines)), *lines[1:], "", *wrapped, *([""] if wrapped else []), *hints]
