@@ -9,13 +9,16 @@ import tarfile
 import warnings
 import zipfile
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 from obtain.archives import contents, tar_of, zip_of
 
 from pipeline.errors import ObtainError
+from pipeline.obtain import entries
 from pipeline.obtain import unpack as module
-from pipeline.obtain.unpack import is_archive, unpack
+from pipeline.obtain.entries import is_archive
+from pipeline.obtain.unpack import unpack
 
 FILES = (("wav/a.wav", b"one" * 1000), ("wav/b/c.wav", b""), ("README é.txt", b"read me"))
 AS_FILES = dict(sorted(FILES))
@@ -190,13 +193,13 @@ def test_a_tar_bomb_that_hides_in_its_headers(tmp_path, refusal):
 
 def test_a_tar_that_goes_on_and_on(tmp_path, refusal, monkeypatch):
     """Its length is known only by unpacking it: nothing of it is written, and the reading ends."""
-    monkeypatch.setattr(module, "MOST_FILES", 100)
+    monkeypatch.setattr(entries, "MOST_FILES", 100)
     archive = tar_of(tmp_path / "a.tgz", *((f"{n}", b"") for n in range(200)), mode="w:gz")
     assert "more than 100 files" in refusal(archive)
 
 
 def test_too_many_files_in_a_zip(tmp_path, refusal, monkeypatch):
-    monkeypatch.setattr(module, "MOST_FILES", 100)
+    monkeypatch.setattr(entries, "MOST_FILES", 100)
     assert "more than 100 files" in refusal(zip_of(tmp_path / "a.zip", *((f"{n}", b"") for n in range(101))))
 
 
@@ -260,11 +263,11 @@ def test_a_tar_with_a_damaged_header_does_not_end_there(tmp_path, refusal):
 @pytest.mark.parametrize("kind", ["zip", "tar", "tgz"])
 def test_whatever_bytes_are_changed_the_folder_is_not_left_and_the_error_is_ours(tmp_path, kind):
     rng = random.Random(1)
-    entries = [(f"d/{n}.wav", rng.randbytes(60)) for n in range(3)]
+    packed = [(f"d/{n}.wav", rng.randbytes(60)) for n in range(3)]
     if kind == "zip":
-        whole = zip_of(tmp_path / "whole", *entries).read_bytes()
+        whole = zip_of(tmp_path / "whole", *packed).read_bytes()
     else:
-        whole = tar_of(tmp_path / "whole", *entries, mode="w:gz" if kind == "tgz" else "w").read_bytes()
+        whole = tar_of(tmp_path / "whole", *packed, mode="w:gz" if kind == "tgz" else "w").read_bytes()
     folder = tmp_path / "x/y/inside"
     used = len(whole) if kind != "tar" else 512 * 8
     for n in range(300):
@@ -287,7 +290,7 @@ def test_a_name_that_the_disk_does_not_take(tmp_path, refusal):
 
 
 def test_the_stream_of_a_tar_is_bounded():
-    bounded = module._Bounded(io.BytesIO(bytes(100)), most_bytes=50, archive=module.Path(__file__))
+    bounded = entries._Bounded(io.BytesIO(bytes(100)), most_bytes=50, archive=Path(__file__))
     assert bounded.read(50) == bytes(50)
     for ask in (lambda: bounded.read(1), lambda: bounded.seek(51), lambda: bounded.read(-1)):
         with pytest.raises(ObtainError):

@@ -7,8 +7,9 @@ from pipeline.corpora import CORPORA
 from pipeline.corpora.recording import shown
 from pipeline.errors import ObtainError
 from pipeline.obtain.check import read_all
+from pipeline.obtain.check_page import check_page, files_page
 from pipeline.obtain.get import download_corpus
-from pipeline.obtain.page import card_page, check_page, download_page, files_page, list_page, request_page
+from pipeline.obtain.page import card_page, download_page, list_page, request_page
 from pipeline.obtain.survey import look_around, look_at
 from pipeline.params import load_params
 

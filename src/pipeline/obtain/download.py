@@ -1,9 +1,6 @@
 """One file from a publisher's server: resumed where it broke off, checked against what he states."""
 
-import errno
 import hashlib
-import json
-import re
 import shutil
 import ssl
 import time
@@ -19,6 +16,17 @@ from pipeline.console import say
 from pipeline.corpora.corpus import Download
 from pipeline.corpora.recording import CONTROL, shown
 from pipeline.errors import ObtainError
+from pipeline.obtain.parts import (
+    can_resume,
+    content_range,
+    differs,
+    forget,
+    note_of,
+    number_of,
+    read_note,
+    size_of_part,
+    write_note,
+)
 from pipeline.obtain.progress import ByteProgress
 from pipeline.store.files import sha256_of
 from pipeline.words import duration, size
@@ -28,7 +36,6 @@ LONGEST_DELAY = 60.0  # seconds that a server may ask for
 TIMEOUT = 60.0  # seconds without a byte
 CHUNK_BYTES = 1 << 18
 PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP statuses that may be gone in a moment
-MOST_NOTE_BYTES = 1 << 16
 ARCHIVE_SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2")
 
 
@@ -82,9 +89,9 @@ def fetch_file(download: Download, path: Path) -> str:
             fault = _fault(download, part)
             if not fault:
                 part.replace(path)
-                _note_of(part).unlink(missing_ok=True)
+                note_of(part).unlink(missing_ok=True)
                 return sha256_of(path)
-            _forget(part)
+            forget(part)
             if is_last or not in_parts:
                 break
             say(f"{path.name}: {fault}, put together from several answers: from the beginning")
@@ -108,19 +115,19 @@ def _fault(download: Download, path: Path) -> str:
 
 def _fetch_whole(download: Download, part: Path) -> bool:
     """Ask again after every interruption until the file is whole; tell whether it came in more than one answer."""
-    most, failures = _size(part), 0
+    most, failures = size_of_part(part), 0
     in_parts = most > 0
     while True:
         try:
             _ask(download, part)
         except _Outdated as reason:
-            if not _size(part):
+            if not size_of_part(part):
                 raise ObtainError(f"{download.url}: {reason}: the server gives no plain download") from None
             say(f"{file_name(download.url)}: {reason}: from the beginning")
-            _forget(part)
+            forget(part)
         except _Dropped as dropped:
-            if _size(part) > most:
-                most, failures = _size(part), 0
+            if size_of_part(part) > most:
+                most, failures = size_of_part(part), 0
             if failures == len(DELAYS):
                 raise ObtainError(
                     f"{download.url}: {dropped}, {failures + 1} times: try again later, what has come is kept"
@@ -136,8 +143,8 @@ def _fetch_whole(download: Download, part: Path) -> bool:
 
 def _ask(download: Download, part: Path) -> None:
     """Make one request, for the rest or the whole, and write what comes."""
-    note = _read_note(part)
-    done = _size(part) if _can_resume(download, note) else 0
+    note = read_note(part)
+    done = size_of_part(part) if can_resume(download, note) else 0
     headers = {"User-Agent": "emospec", "Accept-Encoding": "identity"}  # packed anew, sizes and ranges would be others
     if done:
         headers["Range"] = f"bytes={done}-"
@@ -164,12 +171,12 @@ def _ask(download: Download, part: Path) -> None:
 
 def _write(download: Download, part: Path, response: HTTPResponse, *, done: int, note: Mapping[str, Any]) -> None:
     if response.status == 206:
-        start, total = _content_range(response.headers)
-        if start != done or not done or _differs(response.headers, note, total):
+        start, total = content_range(response.headers)
+        if start != done or not done or differs(response.headers, note, total):
             raise _Outdated("the file on the server is not the one that was begun")
     else:
-        done, total = 0, _number(response.headers.get("Content-Length"))
-        if _size(part):
+        done, total = 0, number_of(response.headers.get("Content-Length"))
+        if size_of_part(part):
             say(f"{file_name(download.url)}: the server has another version, or cannot resume: from the beginning")
     stated = download.n_bytes
     if None not in (total, stated) and total != stated:
@@ -179,8 +186,8 @@ def _write(download: Download, part: Path, response: HTTPResponse, *, done: int,
     if total is not None and total - done > free:
         raise ObtainError(f"{part.parent}: {size(total - done)} to come, {size(free)} free: make room, then again")
     if not done:
-        _forget(part)
-        _write_note(part, download.url, response.headers, total)
+        forget(part)
+        write_note(part, download.url, response.headers, total)
     with part.open("ab" if done else "wb", buffering=0) as file:
         _copy(response, file, done=done, total=total, label=file_name(download.url))
 
@@ -216,7 +223,7 @@ def _refuse_status(download: Download, error: urllib.error.HTTPError, *, done: i
         raise _Outdated("the server has less of it than is here")
     said = f"{error.code} {shown(str(error.reason))}".strip()
     if error.code in PASSING:
-        asked = _number(error.headers.get("Retry-After")) or 0
+        asked = number_of(error.headers.get("Retry-After")) or 0
         raise _Dropped(f"the server said {said}", delay=min(float(asked), LONGEST_DELAY))
     raise ObtainError(f"{download.url}: the server said {said}")
 
@@ -246,65 +253,3 @@ def _opener() -> urllib.request.OpenerDirector:
     ):
         opener.add_handler(handler)
     return opener
-
-
-def _content_range(headers: HTTPMessage) -> tuple[int | None, int | None]:
-    """Read `bytes FIRST-LAST/TOTAL`: the first byte and the total, None where it does not say."""
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
-    return (int(found[1]), _number(found[2])) if found else (None, None)
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text) else None
-
-
-def _differs(headers: HTTPMessage, note: Mapping[str, Any], total: int | None) -> bool:
-    """Whether a part is of another version than the one that was begun."""
-    now = {"etag": _etag(headers), "last_modified": headers.get("Last-Modified", ""), "total": total}
-    return any(now[key] and note.get(key) and now[key] != note[key] for key in now)
-
-
-def _etag(headers: HTTPMessage) -> str:
-    """Give the tag of the exact bytes; a weak one says only that they mean the same."""
-    tag = str(headers.get("ETag", ""))
-    return "" if tag.startswith("W/") else tag
-
-
-def _can_resume(download: Download, note: Mapping[str, Any]) -> bool:
-    """Whether a mixture of two versions would be noticed."""
-    return note.get("url") == download.url and bool(
-        note.get("etag") or note.get("last_modified") or note.get("total") or download.checksum
-    )
-
-
-def _note_of(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
-
-
-def _write_note(part: Path, url: str, headers: HTTPMessage, total: int | None) -> None:
-    note = {"url": url, "etag": _etag(headers), "last_modified": headers.get("Last-Modified", ""), "total": total}
-    _note_of(part).write_text(json.dumps(note), encoding="utf-8")
-
-
-def _read_note(part: Path) -> dict[str, Any]:
-    """Read which version was begun; a note that is not there or is cut short says nothing."""
-    try:
-        with _note_of(part).open(encoding="utf-8") as file:
-            note = json.loads(file.read(MOST_NOTE_BYTES))
-    except (OSError, ValueError):
-        return {}
-    return note if isinstance(note, dict) else {}
-
-
-def _size(part: Path) -> int:
-    try:
-        return part.stat().st_size
-    except OSError as error:
-        if error.errno == errno.ENOENT:
-            return 0
-        raise
-
-
-def _forget(part: Path) -> None:
-    part.unlink(missing_ok=True)
-    _note_of(part).unlink(missing_ok=True)

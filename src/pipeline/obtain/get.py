@@ -10,9 +10,10 @@ from pipeline.console import say
 from pipeline.corpora import Corpus, Download
 from pipeline.errors import ObtainError
 from pipeline.obtain.download import fetch_file, file_name, is_archive_name
+from pipeline.obtain.entries import is_archive
 from pipeline.obtain.placing import place
 from pipeline.obtain.survey import PART_SUFFIX, Held
-from pipeline.obtain.unpack import is_archive, unpack
+from pipeline.obtain.unpack import unpack
 from pipeline.words import amount
 
 

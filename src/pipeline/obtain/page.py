@@ -1,22 +1,19 @@
 """The corpora as text for a terminal: the table of all, one's card, what its check found."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
 from urllib.parse import urlsplit
 
 from pipeline.corpora import Corpus
 from pipeline.corpora.recording import shown
-from pipeline.obtain.check import Findings
 from pipeline.obtain.survey import Held
 from pipeline.store.paths import DEMO
-from pipeline.words import amount, duration, size
+from pipeline.words import amount, size
 
 WIDTH = 100
 LICENCE_WIDTH = 36
 UNBROKEN = "\N{NO-BREAK SPACE}"  # between a name and its number, until lines are broken
-LISTED = 20  # lines of a list that is not asked for in full
 _HEADER = ("corpus", "here", "files", "classes", "speakers", "licence", "how to get it")
 
 
@@ -86,19 +83,19 @@ def card_page(held: Held) -> str:
     """Write all that is known of a corpus before any of its files is read."""
     card = held.card
     if card is None:
-        return "\n".join([f"{held.name}: a folder of yours", _item("folder", str(held.folder))])
+        return "\n".join([f"{held.name}: a folder of yours", item("folder", str(held.folder))])
     speakers = f", {amount(card.n_speakers, 'speaker')}" if card.n_speakers else ""
     items = [
         ("page", card.page),
         ("citation", card.citation),
         ("licence", card.licence),
-        ("published", f"{amount(card.n_files, 'file')}{speakers}{_format(card)}"),
+        ("published", f"{amount(card.n_files, 'file')}{speakers}{published_format(card)}"),
         ("classes", ", ".join(card.classes)),
         *((f"set {paper}", ", ".join(chosen)) for paper, chosen in card.class_sets.items() if chosen != card.classes),
         ("how to get", f"{_offer(held.name, card)}{card.how_to_get}"),
         ("folder", str(held.folder)),
     ]
-    return "\n".join([f"{held.name}: {card.title}", *(_item(name, text) for name, text in items)])
+    return "\n".join([f"{held.name}: {card.title}", *(item(name, text) for name, text in items)])
 
 
 def _offer(name: str, card: Corpus) -> str:
@@ -107,13 +104,15 @@ def _offer(name: str, card: Corpus) -> str:
     return f"`emospec corpora get {name}` ({', '.join(_download_size(card)) or 'size not stated'}). By hand: "
 
 
-def _format(card: Corpus) -> str:
+def published_format(card: Corpus) -> str:
+    """Say the rate and channels of a card, each after a comma; empty where files differ."""
     rate = f"{card.sample_rate} Hz" if card.sample_rate else ""
     channels = amount(card.channels, "channel") if card.channels else ""
     return "".join(f", {part}" for part in (rate, channels) if part)
 
 
-def _item(name: str, text: str) -> str:
+def item(name: str, text: str) -> str:
+    """Write one named item of a page, its lines under each other."""
     return fill(
         text,
         WIDTH,
@@ -135,7 +134,7 @@ def download_page(held: Held, card: Corpus) -> str:
         ("to fetch", f"{amount(len(card.downloads), 'file')}{n_bytes}, from {hosts}"),
         ("into", str(held.folder)),
     ]
-    return "\n".join([f"{held.name}: {card.title}", *(_item(name, text) for name, text in items)])
+    return "\n".join([f"{held.name}: {card.title}", *(item(name, text) for name, text in items)])
 
 
 def request_page(held: Held, card: Corpus) -> str:
@@ -148,110 +147,4 @@ def request_page(held: Held, card: Corpus) -> str:
         ("then", f"`emospec corpora check {held.name}`"),
     ]
     head = f"{held.name}: {card.title}: its publisher offers no download that a command could fetch"
-    return "\n".join([head, *(_item(name, text) for name, text in items)])
-
-
-def files_page(held: Held, *, show_all: bool) -> str:
-    """Say what is here by the files' names alone, with what is missing and what is surplus."""
-    return "\n".join([*_counts(held, (), show_all=show_all), *_names(held, show_all=show_all)])
-
-
-def check_page(held: Held, findings: Findings, *, show_all: bool) -> str:
-    """Say what is here and what reading it found, each list with its number, and the verdict at the end."""
-    sound = _sound(findings)
-    card = held.card
-    lists = [
-        *_section("damaged, or not to be read", findings.damaged, _with_reason, show_all=show_all),
-        *_section(
-            f"other sound than published ({_format(card).removeprefix(', ')})" if card else "",
-            findings.other_format, _with_reason, show_all=show_all,
-        ),
-        *_section("other kind of file than the name says", findings.misnamed, _with_reason, show_all=show_all),
-        *_section("the same file under several names", findings.same_bytes, _twins(held), show_all=show_all),
-        *_section("the same sound in several files", findings.same_sound, _twins(held), show_all=show_all),
-    ]  # fmt: skip
-    parts = [*_counts(held, sound, show_all=show_all), *_names(held, show_all=show_all), *lists]
-    return "\n".join([*parts, "", _verdict(held, findings)])
-
-
-def _counts(held: Held, sound: Sequence[tuple[str, str]], *, show_all: bool) -> list[str]:
-    listing = held.listing
-    recordings = [one for one in listing.recordings if one.path not in held.missing] if listing else []
-    labels = Counter(recording.label for recording in recordings)
-    if held.card:
-        labels.update(dict.fromkeys(held.card.classes, 0))
-    speakers = Counter(recording.fields.get("speaker", "") for recording in recordings)
-    speakers.pop("", None)
-    surplus = f", {len(listing.surplus)} surplus" if listing else ""
-    events = f", {len(recordings)} recordings in them" if len(recordings) != len(held.paths) else ""
-    items = [
-        ("files", f"{len(held.paths)} of {held.n_expected}, {len(held.missing)} missing{surplus}{events}"),
-        *sound,
-        ("classes", ", ".join(f"{shown(label)}{UNBROKEN}{n}" for label, n in sorted(labels.items()))),
-        ("speakers", _speakers(speakers, held.card, show_all=show_all)),
-    ]
-    return [_item(name, text) for name, text in items if text]
-
-
-def _speakers(counts: Counter[str], card: Corpus | None, *, show_all: bool) -> str:
-    if not counts:
-        return ""
-    number = f"{len(counts)} of {card.n_speakers}" if card and card.n_speakers else str(len(counts))
-    if show_all:
-        return f"{number}: " + ", ".join(f"{shown(name)}{UNBROKEN}{n}" for name, n in sorted(counts.items()))
-    least, most = min(counts.values()), max(counts.values())
-    return f"{number}, with {least if least == most else f'{least} to {most}'} recordings each"
-
-
-def _sound(findings: Findings) -> list[tuple[str, str]]:
-    seconds = sum(file.seconds for file in findings.heard)
-    formats = Counter(
-        f"{file.sample_rate} Hz {({1: 'mono', 2: 'stereo'}).get(file.channels, f'{file.channels} channels')}"
-        for file in findings.heard
-    )
-    told = ", ".join(kind if len(formats) == 1 else f"{kind} {n}" for kind, n in formats.most_common())
-    return [("sound", f"{duration(seconds)}; {told}")] if formats else []
-
-
-def _names(held: Held, *, show_all: bool) -> list[str]:
-    surplus = sorted(held.listing.surplus.items()) if held.listing else []
-    return [
-        *([_item("fault", held.fault)] if held.fault else []),
-        *_section("missing", held.missing if held.listing else (), shown, show_all=show_all),
-        *_section("surplus, not used", surplus, _with_reason, show_all=show_all),
-    ]
-
-
-def _section(title: str, found: Sequence[object], told: Callable[..., str], *, show_all: bool) -> list[str]:
-    if not found:
-        return []
-    listed = found if show_all else found[:LISTED]
-    rest = len(found) - len(listed)
-    more = [f"  ... and {rest} more: --all lists them"] if rest else []
-    return ["", f"{title}: {len(found)}", *(f"  {told(one)}" for one in listed), *more]
-
-
-def _with_reason(found: tuple[str, str]) -> str:
-    path, reason = found
-    return f"{shown(path)}: {reason}"
-
-
-def _twins(held: Held) -> Callable[[Iterable[str]], str]:
-    """Tell files that are one, with their labels where these differ."""
-    labels = {one.path: one.label for one in held.listing.recordings} if held.listing else {}
-
-    def told(paths: Iterable[str]) -> str:
-        names = [shown(path) for path in paths]
-        kinds = sorted({labels[path] for path in paths if path in labels})
-        different = f" (labelled {' and '.join(kinds)}: collecting leaves them out)" if len(kinds) > 1 else ""
-        return " = ".join(names) + different
-
-    return told
-
-
-def _verdict(held: Held, findings: Findings) -> str:
-    if held.listing is None:
-        return f"{held.name}: nothing of it is here"
-    faults = [(len(held.missing), "missing"), (len(findings.damaged), "damaged")]
-    told = ", ".join(f"{n} {what}" for n, what in faults if n)
-    return f"{held.name}: {told}" if told else f"{held.name}: complete and whole"
+    return "\n".join([head, *(item(name, text) for name, text in items)])
