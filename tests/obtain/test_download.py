@@ -257,7 +257,7 @@ def test_nobody_there(target, waits, monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with publisher() as gone:
         url = gone.url("/a.zip")
-    assert "Connection refused" in refusal(Download(url=url), target)
+    assert "no connection (Connection refused), 6 times" in refusal(Download(url=url), target)
     assert len(waits) == 5
 
 

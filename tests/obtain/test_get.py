@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+from pathlib import Path
 
 import pytest
 from obtain.archives import contents, tar_of, zip_of
@@ -158,6 +159,7 @@ def test_an_address_that_is_gone_names_the_corpuss_page(server, root, monkeypatc
     only(monkeypatch, toy=toy(Download(url=server.url("/gone.zip"))))
     done = get(root)
     assert done.exit_code == 1
+    assert names(root) == [], "where nothing has come, nothing is left"
     assert str(done.exception).endswith(
         "/gone.zip: the server said 404 Not Found; the corpus's page: https://example.org/toy"
     )
@@ -189,15 +191,24 @@ def test_interrupted_at_any_moment_it_goes_on_from_there(server, files, root, tm
             (folder / "wav/s1_joy.wav").write_bytes(b"half of ")
             raise KeyboardInterrupt
 
+        def replace_one(path, target, *, usual=Path.replace, moved=[]):  # noqa: B006 (it counts)
+            if "unpacked" in path.parts:
+                moved.append(path)
+                if len(moved) == 2:
+                    raise KeyboardInterrupt
+            return usual(path, target)
+
         if moment == "download":
             once.setattr(download.time, "sleep", interrupt)
         elif moment == "unpack":
             once.setattr(module, "unpack", unpack_half)
         else:
-            once.setattr("pipeline.obtain.placing.shutil.rmtree", interrupt)
+            once.setattr(Path, "replace", replace_one)
         with pytest.raises(KeyboardInterrupt):
             get_corpus("toy", root)
-    if moment != "place":
+    if moment == "place":
+        assert len(contents(held)) == 2, "the one that was there, and the first of three"
+    else:
         assert not held.exists(), "nothing half-done lies where the corpus should be"
     asked = server.files["/toy.zip"].asked
     assert get_corpus("toy", root)[1]
@@ -231,7 +242,7 @@ def test_a_corpus_that_must_be_asked_for(root, monkeypatch):
     done = get(root)
     assert done.exit_code == 1
     told = " ".join(done.stdout.split())
-    assert "its publisher offers no download that a command could fetch" in told
+    assert "download none that a command could fetch: by hand, or on request" in told
     for part in (
         "https://example.org/toy",
         LICENCE,

@@ -166,7 +166,8 @@ def _ask(download: Download, part: Path) -> None:
         if isinstance(reason, ssl.SSLCertVerificationError):
             raise ObtainError(f"{download.url}: its server cannot be trusted ({reason.verify_message})") from None
         said = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-        raise _Dropped(f"the connection broke ({said})") from None
+        what = "no connection" if isinstance(error, urllib.error.URLError) else "the connection broke"
+        raise _Dropped(f"{what} ({said})") from None
 
 
 def _write(download: Download, part: Path, response: HTTPResponse, *, done: int, note: Mapping[str, Any]) -> None:

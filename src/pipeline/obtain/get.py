@@ -32,8 +32,11 @@ def download_corpus(held: Held, card: Corpus) -> None:
     try:
         work.mkdir(parents=True, exist_ok=True)
         with _only_one(work):
-            moved, there = _fill(card, work, folder)
-            shutil.rmtree(work)
+            try:
+                moved, there = _fill(card, work, folder)
+                shutil.rmtree(work)
+            finally:
+                _tidy(work)
     except KeyboardInterrupt:
         say(f"interrupted: what has come lies in {work}; the same command goes on from there")
         raise
@@ -52,6 +55,12 @@ def _only_one(work: Path) -> Iterator[None]:
         except BlockingIOError:
             raise ObtainError(f"{work}: another `emospec corpora get` is at work there: let it finish") from None
         yield
+
+
+def _tidy(work: Path) -> None:
+    """Take the folder away in which nothing has come, so that nothing is left of a download that never began."""
+    if work.is_dir() and not any(path.is_file() for path in work.glob("*/*")):
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def _fill(card: Corpus, work: Path, folder: Path) -> tuple[int, int]:

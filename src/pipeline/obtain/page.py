@@ -142,9 +142,9 @@ def request_page(held: Held, card: Corpus) -> str:
     items = [
         ("page", card.page),
         ("licence", card.licence),
+        ("download", "none that a command could fetch: by hand, or on request"),
         ("how to get", card.how_to_get),
         ("folder", f"{held.folder} ({len(held.paths)} of {card.n_files} files are there)"),
         ("then", f"`emospec corpora check {held.name}`"),
     ]
-    head = f"{held.name}: {card.title}: its publisher offers no download that a command could fetch"
-    return "\n".join([head, *(item(name, text) for name, text in items)])
+    return "\n".join([f"{held.name}: {card.title}", *(item(name, text) for name, text in items)])
