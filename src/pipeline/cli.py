@@ -14,6 +14,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+corpora_app = typer.Typer(
+    help="Which corpora there are, and what of them is here.",
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(corpora_app, name="corpora")
 
 
 @app.callback()
@@ -134,6 +140,45 @@ def doctor() -> None:
     from pipeline.models.networks import network_names
 
     typer.echo(f"torch and torchvision match: {len(network_names())} networks to choose from")
+
+
+Root = Annotated[Path | None, typer.Option(help="Where the corpora's folders lie.", show_default="data.root")]
+CorpusName = Annotated[str, typer.Argument(metavar="NAME", help="A known corpus, or a folder.")]
+
+
+@corpora_app.callback()
+def corpora(context: typer.Context, root: Root = None) -> None:
+    """List all corpora: those that are known, and the folders under data.root; what of each is here."""
+    context.obj = root
+    if context.invoked_subcommand is None:
+        from pipeline.obtain import list_corpora
+
+        typer.echo(list_corpora(root))
+
+
+@corpora_app.command("check")
+def check_corpus(
+    context: typer.Context,
+    name: CorpusName,
+    root: Root = None,
+    show_all: Annotated[bool, typer.Option("--all", help="Give lists in full.")] = False,
+) -> None:
+    """Read every file of a corpus, compare with the publisher's list. Exit status 1 if any is missing or damaged."""
+    from pipeline.obtain import check_corpus as read_corpus
+
+    text, is_whole = read_corpus(name, root or context.obj, show_all=show_all)
+    typer.echo(text)
+    raise typer.Exit(0 if is_whole else 1)
+
+
+@corpora_app.command("get")
+def get_corpus(context: typer.Context, name: CorpusName, root: Root = None) -> None:
+    """Download a corpus into its folder, or say how to come by it. Exit status 1 if it is not here then."""
+    from pipeline.obtain import get_corpus as fetch_corpus
+
+    text, is_here = fetch_corpus(name, root or context.obj)
+    typer.echo(text)
+    raise typer.Exit(0 if is_here else 1)
 
 
 def main() -> None:

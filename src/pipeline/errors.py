@@ -3,6 +3,7 @@
 PipelineError
 ├── ParamsError    params.yaml: a key unknown, of the wrong type or out of range
 ├── CorpusError    a corpus folder or its clips.csv cannot be used as it is
+├── ObtainError    a corpus cannot be downloaded, unpacked or put in its place
 ├── AudioError     one recording cannot be read; collect records it as rejected and goes on
 ├── StoreError     a file between stages is missing, half-written, damaged or from other sources
 ├── SplitError     the blocks cannot be dealt to sides as asked without leaving a class out or leaking
@@ -25,6 +26,10 @@ class ParamsError(PipelineError):
 
 class CorpusError(PipelineError):
     """A corpus folder or its clips.csv cannot be used as it is."""
+
+
+class ObtainError(PipelineError):
+    """A corpus cannot be downloaded, unpacked or put in its place."""
 
 
 class AudioError(PipelineError):

@@ -17,7 +17,7 @@ from pipeline.plan.machine import present_machine
 from pipeline.plan.model_needs import model_needs
 from pipeline.plan.page import dvc_seconds, page
 from pipeline.plan.sound_needs import sound_needs
-from pipeline.plan.words import amount, duration, size
+from pipeline.words import amount, duration, size
 
 CLIPS = [clip(11, "joy"), clip(11, "anger", path="b")]
 

@@ -9,8 +9,8 @@ from pipeline.features.scales import refuse_unequal_bands
 from pipeline.plan.job import Job, Need
 from pipeline.plan.machine import Machine
 from pipeline.plan.survey import ExpectedClip
-from pipeline.plan.words import size
 from pipeline.split.refusals import MAX_ROWS
+from pipeline.words import size
 
 # What to change, besides the machine, where a stage needs too much.
 LESS_DISK = {

@@ -3,8 +3,8 @@
 from pipeline.baselines import THUMBNAIL_CELLS
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, Job, Need, image_bytes, rows_in_chunks
 from pipeline.plan.network_costs import NetworkCosts
-from pipeline.plan.words import amount
 from pipeline.runs import PREDICT_BATCH
+from pipeline.words import amount
 
 DRAW_SECONDS = 1e-7  # of one unit in one resample
 PIXEL_BYTES = 9  # of a value of an image: as a byte, and as two floats while the network's input is made

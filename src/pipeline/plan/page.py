@@ -6,7 +6,7 @@ from textwrap import fill
 from pipeline.plan.fit import cached_bytes
 from pipeline.plan.job import EFFICIENCY, Job, Need
 from pipeline.plan.machine import Machine
-from pipeline.plan.words import amount, duration, size
+from pipeline.words import amount, duration, size
 
 WIDTH = 100
 DVC_SECONDS = 0.5  # of DVC itself, for each stage that it runs

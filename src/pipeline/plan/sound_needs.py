@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, ROW_SECONDS, Job, Need, image_bytes, rows_in_chunks
-from pipeline.plan.words import amount, duration
 from pipeline.store.arrays import SOUND_CHUNK
 from pipeline.store.sound import PIECE_SAMPLES, RUN_BLOCKS, RUN_SAMPLES
+from pipeline.words import amount, duration
 
 DEMO_RATE = 48000  # Hz, the highest of the demo's
 
