@@ -20,6 +20,8 @@ class Served:
         Of each answer; 0 is the usual one.
     asked
         The Range of each request, None without one.
+    if_range
+        The If-Range of each request, None without one.
     sent
         Bytes of the body of each answer.
     """
@@ -35,6 +37,7 @@ class Served:
     drops: list[int | None] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     asked: list[str | None] = field(default_factory=list)
+    if_range: list[str | None] = field(default_factory=list)
     sent: list[int] = field(default_factory=list)
 
 
@@ -47,6 +50,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._head(404, {"Content-Length": "0"})
             return
         served.asked.append(self.headers.get("Range"))
+        served.if_range.append(self.headers.get("If-Range"))
         self.close_connection = True
         status = served.statuses.pop(0) if served.statuses else 0
         if status or served.location:

@@ -91,6 +91,7 @@ def test_a_broken_connection_is_taken_up_where_it_broke(server, target, waits, e
     served = server.offer("/a.zip", DATA, etag=etag, last_modified=last_modified, drops=[30_000, 50_000])
     assert fetch_file(stated(server), target) == SHA256
     assert served.asked == [None, "bytes=30000-", "bytes=80000-"]
+    assert served.if_range == [None, etag or last_modified, etag or last_modified]
     assert served.sent == [30_000, 50_000, 22_400]
     assert waits == [1.0, 1.0], "after a gain the waiting begins anew"
 
@@ -148,6 +149,7 @@ def test_a_weak_tag_is_no_promise_of_the_same_bytes(server, target, waits):
     served = server.offer("/a.zip", DATA, etag='W/"one"', drops=[30_000], heeds_if_range=True)
     assert fetch_file(stated(server), target) == SHA256
     assert served.asked == [None, "bytes=30000-"], "the size is known, so a part will do, without If-Range"
+    assert served.if_range == [None, None]
 
 
 @pytest.mark.parametrize("checksum", ["md5:" + "0" * 32, "sha256:" + "0" * 64])
