@@ -16,6 +16,8 @@ HEAVY = {
 IMPORTED = {
     "synthesize_demo": {"joblib", "pyloudnorm", "scipy", "soundfile"},
     "collect_clips": {"h5py", "soundfile", "soxr"},
+    "fingerprint_clips": {"h5py", "scipy", "soxr"},
+    "match_clips": {"h5py", "scipy", "soxr"},
     "slice_blocks": {"h5py"},
     "normalize_loudness": {"h5py"},
     "render_spectrograms": {"h5py", "numba", "scipy"},  # numba itself looks for scipy's BLAS

@@ -9,6 +9,7 @@ from scipy import fft
 
 from pipeline.audio.fingerprint import MAX_HZ, MIN_HZ, QUALITY, RATE
 
+LOW_SLOPE_HZ, HIGH_SLOPE_HZ = 100.0, 400.0  # of the band: steep walls would ring
 LEVEL_SECONDS = 0.05
 RANGE_DB = 35.0  # what lies further below the loudest 50 ms is not raised to its level
 LOWEST_DB = -120.0  # re full scale; the loudest 50 ms below it are silence
@@ -86,7 +87,7 @@ def _even(samples: NDArray[np.float32], sample_rate: int) -> tuple[Reals, float]
         return np.zeros(0), 0.0
     spectrum = fft.rfft(at_rate.astype(np.float64))
     hz = np.arange(len(spectrum)) * RATE / n_samples
-    spectrum[(hz < MIN_HZ) | (hz > MAX_HZ)] = 0
+    spectrum *= np.clip(1 - (MIN_HZ - hz) / LOW_SLOPE_HZ, 0, 1) * np.clip(1 - (hz - MAX_HZ) / HIGH_SLOPE_HZ, 0, 1)
     band = fft.irfft(spectrum, n_samples)
     sums = np.concatenate([[0.0], np.cumsum(band**2)])
     at = np.arange(n_samples)

@@ -7,7 +7,7 @@ The paper compares neighbouring frames; over 80 ms fewer bits err (in noise at -
 different recordings 46 % both). 300 to 3000 Hz is what 8 kHz sources and telephones hold.
 
 A sub-fingerprint is informative where its second frame lies within 50 dB of the clip's strongest and above -100 dB re
-full scale, and where the energies change by 2 % or more in the 80 ms: digital silence, what lies below the last bit
+full scale, and where the energies change by 2 % or more in the 80 ms: digital silence, what lies below the last bit,
 and steady hum say nothing of where they come from.
 """
 

@@ -3,9 +3,15 @@
 A pair is listened to at the offset at which its fingerprints agree: up to MOST_PIECES pieces of PIECE_SECONDS, spread
 over the common stretch. Each is aligned to the sample, within MOST_LAG_SECONDS of where the fingerprints say, and
 gives its correlation c and its periodicity p (`audio.alignment`). Of two recordings of one tone both are equal, so what
-counts is how much the alignment explains beyond the tone, (c - p) / (1 - p). A pair's similarity is the mean
-correlation of the pieces, weighted with their active seconds. It is reported where that is LEAST_CORRELATION or more,
-what is explained LEAST_EXPLAINED or more, and the active sound LEAST_ACTIVE_SECONDS or more.
+counts is how much the alignment explains beyond the tone, (c - p) / (1 - p), where 1 - p counts as LEAST_APERIODIC at
+least. A pair's similarity is the mean correlation of the pieces, weighted with their active seconds. It is reported
+where that is LEAST_CORRELATION or more, what is explained LEAST_EXPLAINED or more, and the active sound
+LEAST_ACTIVE_SECONDS or more.
+
+Where the threshold stands: in EMO-DB and RAVDESS, 0.8 s of different recordings (596 pairs of one sentence by one
+speaker, 600 at random), laid over each other where they fit best within 0.2 s, correlate 0.44 at most. Of copies of 136
+of them the least correlates 0.99 in mp3 at 64 kbit/s, 0.96 at 32 kbit/s, 0.93 as a second cut out, 0.77 with noise at
+-20 dB.
 """
 
 import contextlib
@@ -31,8 +37,9 @@ from pipeline.store.tables import Clip, Duplicate, read_rows, write_rows
 PIECE_SECONDS = 2.0
 MOST_PIECES = 8
 MOST_LAG_SECONDS = 0.04
-LEAST_CORRELATION = 0.7
-LEAST_EXPLAINED = 0.5
+LEAST_CORRELATION = 0.6
+LEAST_EXPLAINED = 0.4
+LEAST_APERIODIC = 0.05
 LEAST_ACTIVE_SECONDS = 0.4
 
 
@@ -118,7 +125,7 @@ def _listen(first: _Heard, second: _Heard, candidate: Candidate, sample_rate: in
         weights /= weights.sum()
         correlation = float(weights @ [one.correlation for one in fits])
         periodicity = float(weights @ [one.periodicity for one in fits])
-        explained = (correlation - periodicity) / max(1 - periodicity, 1e-3)
+        explained = (correlation - periodicity) / max(1 - periodicity, LEAST_APERIODIC)
         if correlation >= LEAST_CORRELATION and explained >= LEAST_EXPLAINED:
             lag = float(np.median([one.lag_seconds for one in fits]))
             return _row(
