@@ -31,9 +31,10 @@ SPLIT = {
 }
 
 
-def page(change=lambda split: None, *, all_pairs=False):
+def page(change=None, *, all_pairs=False):
     split = copy.deepcopy(SPLIT)
-    change(split)
+    if change:
+        change(split)
     return leaks_page(split, all_pairs=all_pairs)
 
 
