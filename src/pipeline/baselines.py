@@ -201,7 +201,7 @@ def _shrink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 @functools.lru_cache
 def _shares(n_pixels: int, n_channels: int) -> Floats:
-    """What of each pixel lies in each cell (14 * n_channels, n_pixels * n_channels), in 1 / 14 of it, channels apart."""
+    """What of each pixel is in each cell, in 1 / 14 of it: (14 * n_channels, n_pixels * n_channels), channels apart."""
     # in 1 / 14 of a pixel every edge is a whole number: a pixel is 14 long, a cell n_pixels
     cell = np.arange(THUMBNAIL_CELLS)[:, None] * n_pixels
     pixel = np.arange(n_pixels)[None, :] * THUMBNAIL_CELLS

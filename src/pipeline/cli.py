@@ -135,6 +135,14 @@ def locked() -> None:
 
 
 @app.command()
+def restore() -> None:
+    """Go back to the committed parameters and results from what this machine has run; runs nothing."""
+    from pipeline.restore import restore as bring_back
+
+    typer.echo(bring_back())
+
+
+@app.command()
 def doctor() -> None:
     """Check that the installed packages go together: torch and torchvision must be a matching pair."""
     from pipeline.models.networks import network_names
