@@ -196,7 +196,8 @@ def _shrink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
         np.float32
     )  # (14, width * 3)
     cells = rows.astype(np.float64) @ _shares(width, 3).T / (255 * height * width)  # (14, 14 * 3)
-    return cells.ravel().astype(np.float32)
+    small: NDArray[np.float32] = cells.ravel().astype(np.float32)
+    return small
 
 
 @functools.lru_cache

@@ -59,7 +59,8 @@ def fit_softmax(features: Floats, labels: NDArray[np.integer[Any]], *, n_classes
         """Hessian times a direction."""
         along = rows @ direction
         along -= (place.probabilities * along).sum(axis=1, keepdims=True)
-        return rows.T @ (each * place.probabilities * along) + shrunk * direction
+        bent: Floats = rows.T @ (each * place.probabilities * along) + shrunk * direction
+        return bent
 
     place = at(np.zeros((rows.shape[1], n_classes)))
     first = max(place.steepness, len(rows))
