@@ -19,12 +19,13 @@ ROUNDING = 1e-13  # of the loss: a difference below is one of rounding
 
 
 def fit_softmax(features: Floats, labels: NDArray[np.integer[Any]], *, n_classes: int) -> Floats:
-    """Fit the weights that minimise sum_i c_i * cross-entropy_i + |W|^2 / 2, as scikit-learn's with C = 1.
+    """Fit the weights that minimise sum_i c_i * cross-entropy_i + |W|^2 / 2.
 
     c_i = n / (n_classes * rows of i's class), so that classes weigh the same; intercepts are not in |W|. The minimum
-    is unique. Newton's method with conjugate gradients (Nocedal and Wright 2006, algorithm 7.1) goes to it from 0
-    until next to nothing is left of the gradient: what is found depends neither on the way nor, but for some 1e-13, on
-    the order in which a machine adds up.
+    is unique; of three classes or more it is scikit-learn's with C = 1, which of two shrinks twice as much. Newton's
+    method with conjugate gradients (Nocedal and Wright 2006, algorithm 7.1) goes to it from 0 until next to nothing is
+    left of the gradient: what is found depends neither on the way nor, but for some 1e-13, on the order in which a
+    machine adds up.
 
     Parameters
     ----------
