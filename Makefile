@@ -38,10 +38,7 @@ show: $(READY) ## The experiments side by side: what was changed, and the two sc
 	@test -n "$$($(RUN) dvc exp list --name-only)" || echo "No experiments on this commit yet: dvc exp run -n NAME -S key=value"
 
 restore: $(READY) ## Go back to the committed parameters and results, whatever was run since
-	@git checkout HEAD -- params.yaml dvc.lock metrics
-	@# What the committed dvc.lock names may have been made on another machine: what is not in the cache, repro brings back
-	@# from the runs of this one.
-	@$(RUN) dvc checkout --quiet 2> /dev/null || $(RUN) dvc repro
+	@$(RUN) emospec restore
 
 pictures: $(READY) ## Draw the README's pictures anew, from the demo's spectrograms
 	@$(RUN) python docs/pictures/draw.py

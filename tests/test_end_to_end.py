@@ -1,9 +1,11 @@
 """The pipeline as people run it: a copy of the project, a small made corpus, `dvc repro`, variations, refusals."""
 
 import json
+import sys
 
 import pytest
 from made_pipeline import make_corpus, make_project, metrics_of, ran, run, settings
+from ruamel.yaml import YAML
 
 
 @pytest.fixture(scope="module")
@@ -168,6 +170,11 @@ def test_a_sweep_is_queued_and_run_one_after_the_other(project, tmp_path):
     assert sorted(seeds)[-2:] == [1, 2]
 
 
+def restore(project, code=0):
+    program = "from pipeline.cli import main; main()"
+    return run(project, "env", "PYTHONPATH=src", sys.executable, "-c", program, "restore", code=code)
+
+
 @pytest.mark.slow
 def test_to_the_demo_and_back_leaves_git_clean_and_reruns_nothing(project):
     run(project, "git", "checkout", "-q", "params.yaml")
@@ -177,9 +184,34 @@ def test_to_the_demo_and_back_leaves_git_clean_and_reruns_nothing(project):
     run(project, "dvc", "exp", "run", "-S", "corpora=[demo]")
     assert metrics_of(project)["corpora"] == ["demo"]
     assert run(project, "git", "status", "--porcelain") != ""
-    run(project, "git", "checkout", "-q", "params.yaml", "dvc.lock", "metrics")
-    run(project, "dvc", "checkout")
+    assert restore(project) == "Restored: parameters, results and files are as committed.\n"
     assert run(project, "git", "status", "--porcelain") == ""
     assert ran(run(project, "dvc", "repro")) == set()
     assert run(project, "git", "status", "--porcelain") == ""
     assert metrics_of(project)["corpora"] == ["mine"]
+
+
+@pytest.mark.slow
+def test_results_of_another_machine_give_way_to_those_of_this_one(project):
+    """Trained weights, and all that is made from them, have other digests in the committed dvc.lock."""
+    run(project, "git", "checkout", "-q", "params.yaml", "dvc.lock", "metrics")
+    made = {name: (project / name).read_bytes() for name in ("dvc.lock", "metrics/metrics.json")}
+    assert (project / "models/0-a").is_dir()
+    yaml = YAML()
+    lock = yaml.load(made["dvc.lock"])
+    (own,) = [out["md5"] for out in lock["stages"]["train_model@0-a"]["outs"] if out["path"] == "models/0-a"]
+    elsewhere = made["dvc.lock"].replace(own.encode(), own[::-1].removeprefix("rid.").encode() + b".dir")
+    (project / "dvc.lock").write_bytes(elsewhere)
+    run(project, "git", "commit", "-qam", "trained elsewhere")
+    (project / "params.yaml").write_bytes((project / "params.yaml").read_bytes().replace(b"epochs: 1", b"epochs: 9"))
+    said = restore(project)
+    assert said.endswith("another machine or other sources made: dvc.lock\n")
+    assert {name: (project / name).read_bytes() for name in made} == made
+    assert ran(run(project, "dvc", "repro")) == set()
+    # and where this machine has run nothing
+    for name in ("files", "runs"):
+        (project / ".dvc/cache" / name).rename(project / ".dvc" / f"{name}.kept")
+    said = restore(project, code=1)
+    assert said.startswith("error: ")
+    assert "run `make repro`" in said
+    assert run(project, "git", "status", "--porcelain", "--", "params.yaml", "dvc.lock", "metrics") == ""

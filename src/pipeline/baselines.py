@@ -2,7 +2,6 @@
 
 import functools
 import math
-import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.errors import MetricsError, SplitError, StoreError
+from pipeline.softmax import fit_softmax, predict_softmax
 from pipeline.store.tables import Block, Clip, Gain
 
 Floats = NDArray[np.float64]
@@ -20,7 +20,7 @@ Flags = NDArray[np.bool_]
 NUISANCES = ("clip_seconds", "block_lufs", "bandwidth_hz", "floor_db", "padding")
 THUMBNAIL_CELLS = 14  # along each side: coarse enough to hold no texture, only where there is energy
 LOWEST_LUFS = -70.0  # the absolute gate of ITU-R BS.1770-5: what is quieter has no loudness
-MAX_ITERATIONS = 5000
+DECIMALS = 6  # of probabilities; far more than rounding moves
 
 
 def nuisance_facts(clips: Sequence[Clip], blocks: Sequence[Block], gains: Sequence[Gain]) -> Floats:
@@ -65,7 +65,8 @@ def nuisance_facts(clips: Sequence[Clip], blocks: Sequence[Block], gains: Sequen
 def thumbnails(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
     """Shrink images to area means over a 14 x 14 grid.
 
-    A pixel across an edge of the grid counts in each cell by the share of it that lies there: exact for every size.
+    A pixel across an edge of the grid counts in each cell by the share of it that lies there: exact for every size. The
+    sums are of whole numbers and lose none, so every machine finds the same bytes.
 
     Parameters
     ----------
@@ -91,9 +92,10 @@ def fit_predict(features: NDArray[Any], labels: Integers, train: Flags, *, n_cla
     """Fit a multinomial logistic regression on the training rows and predict all rows.
 
     Columns are standardised by the training rows; one that is constant there becomes 0. The penalty is L2 with C = 1,
-    and every class has the same weight. The loss is convex, L-BFGS starts at 0 and one thread adds up, so nothing
-    is left to chance or to the number of cores. Should 5000 iterations not reach scikit-learn's tolerance, the last
-    weights are taken: close to its optimum is still a baseline.
+    and every class that training holds has the same weight; one that it lacks has probability 0, and a class that is
+    alone there has 1. The loss is convex and brought to its minimum, one thread adds up, and six decimals are kept: the
+    answer depends neither on chance nor on the number of threads, nor, but for a figure on the edge between two
+    decimals, on the processor.
 
     Parameters
     ----------
@@ -107,30 +109,24 @@ def fit_predict(features: NDArray[Any], labels: Integers, train: Flags, *, n_cla
     Returns
     -------
     array
-        Probabilities (n, n_classes).
+        Probabilities (n, n_classes), six decimals.
 
     Raises
     ------
     MetricsError
-        If lengths differ or a feature is NaN or infinite.
+        If lengths differ, a feature is NaN or infinite, or a training label is none of the classes.
     SplitError
-        If a class has no training row.
+        If there is no training row.
     """
     if len(features) != len(labels):
         raise MetricsError(f"{len(features)} rows of features for {len(labels)} labels: need one each")
-    counts = _count_classes(labels, train, n_classes=n_classes)
-    if n_classes < 2 or not counts.all():
-        found = ", ".join(str(count) for count in counts.tolist())
-        raise SplitError(f"a regression needs training blocks of at least two classes, and of each: found {found}")
-    standard = _standardise(features, train)
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
-    model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=MAX_ITERATIONS)
-    with warnings.catch_warnings(), threadpool_limits(limits=1, user_api="blas"):
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(standard[train], labels[train])
-    return np.asarray(model.predict_proba(standard), dtype=np.float64)
+    learnt = np.flatnonzero(_count_classes(labels, train, n_classes=n_classes))
+    with threadpool_limits(limits=1):
+        standard = _standardise(features, train)
+        weights = fit_softmax(standard[train], np.searchsorted(learnt, labels[train]), n_classes=len(learnt))
+        probabilities = np.zeros((len(labels), n_classes))
+        probabilities[:, learnt] = predict_softmax(standard, weights).round(DECIMALS)
+    return probabilities
 
 
 def majority(labels: Integers, train: Flags, *, n_classes: int) -> Floats:
@@ -195,20 +191,23 @@ def _shrink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
             "set the representation to colour images, or leave the thumbnail out"
         )
     height, width, _ = image.shape
-    rows = _averaging(height, 1) @ image.reshape(height, width * 3).astype(np.float32)  # (14, width * 3)
-    cells = rows @ _averaging(width, 3).T / np.float32(255)  # (14, 14 * 3)
-    return cells.clip(0, 1).ravel()  # the weights of a cell sum to 1 but for rounding
+    # Whole numbers in both sums: up to 255 * height, which single precision holds, and 255 * height * width.
+    rows = _shares(height, 1).astype(np.float32) @ image.reshape(height, width * 3).astype(
+        np.float32
+    )  # (14, width * 3)
+    cells = rows.astype(np.float64) @ _shares(width, 3).T / (255 * height * width)  # (14, 14 * 3)
+    small: NDArray[np.float32] = cells.ravel().astype(np.float32)
+    return small
 
 
 @functools.lru_cache
-def _averaging(n_pixels: int, n_channels: int) -> NDArray[np.float32]:
-    """Weights (14 * n_channels, n_pixels * n_channels) that average interleaved pixels into cells, channels apart."""
+def _shares(n_pixels: int, n_channels: int) -> Floats:
+    """What of each pixel is in each cell, in 1 / 14 of it: (14 * n_channels, n_pixels * n_channels), channels apart."""
     # in 1 / 14 of a pixel every edge is a whole number: a pixel is 14 long, a cell n_pixels
     cell = np.arange(THUMBNAIL_CELLS)[:, None] * n_pixels
     pixel = np.arange(n_pixels)[None, :] * THUMBNAIL_CELLS
     shared = np.minimum(cell + n_pixels, pixel + THUMBNAIL_CELLS) - np.maximum(cell, pixel)
-    weights = np.maximum(shared, 0) / n_pixels
-    return np.kron(weights, np.eye(n_channels)).astype(np.float32)
+    return np.kron(np.maximum(shared, 0), np.eye(n_channels))
 
 
 def _standardise(features: NDArray[Any], train: Flags) -> Floats:

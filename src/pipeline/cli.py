@@ -74,6 +74,13 @@ def _md(path: Path | None) -> Path | None:
     return path
 
 
+def _json(path: Path | None) -> Path | None:
+    """Take no other file for the numbers, and none that results are read from."""
+    if path is not None and (path.suffix != ".json" or path.resolve().parent == METRICS.parent.resolve()):
+        raise typer.BadParameter(f"{path}: must end in .json and lie outside {METRICS.parent}/")
+    return path
+
+
 @app.command()
 def gate(
     against: Annotated[str, typer.Option(help="A commit, branch, tag or DVC experiment.")] = "HEAD",
@@ -123,6 +130,26 @@ def gap(
 
 
 @app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="A", help="A revision, an experiment, workspace, or a folder.")],
+    second: Annotated[str, typer.Argument(metavar="B", help="The same.")],
+    json: Annotated[Path | None, typer.Option(help="Write the same to this .json file, too.", callback=_json)] = None,
+    resamples: Annotated[int, typer.Option(min=100, help="Resamples of the intervals and of the tests.")] = 10000,
+    seed: Annotated[int, typer.Option(min=0, help="Seeds them.")] = 0,
+) -> None:
+    """Test whether one of two results on the same test clips is better. Exit status 2 if they cannot be paired."""
+    with no_failure_exits_with_one():
+        from pipeline.paired import compare_results
+        from pipeline.store.files import write_json
+
+        outcome = compare_results(first, second, n_resamples=resamples, seed=seed)
+        typer.echo(outcome.as_text(), err=bool(outcome.reasons))
+        if json is not None:
+            write_json(json, outcome.as_json())
+    raise typer.Exit(2 if outcome.reasons else 0)
+
+
+@app.command()
 def locked() -> None:
     """Check without running anything that dvc.lock was made by these sources and parameters. Exit status 1 if not."""
     with no_failure_exits_with_one():
@@ -132,6 +159,14 @@ def locked() -> None:
         typer.echo("\n".join(stale) if stale else "dvc.lock: every stage is as its sources and parameters are")
     if stale:
         raise typer.Exit(1)
+
+
+@app.command()
+def restore() -> None:
+    """Go back to the committed parameters and results from what this machine has run; runs nothing."""
+    from pipeline.restore import restore as bring_back
+
+    typer.echo(bring_back())
 
 
 @app.command()

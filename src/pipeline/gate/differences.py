@@ -14,7 +14,7 @@ def find_differences(old: Result, new: Result) -> list[str]:
     """
     return [
         *_changed("corpora", ", ".join(old.metrics.corpora), ", ".join(new.metrics.corpora)),
-        *_split(old, new),
+        *split_differences(old, new),
         *_sound(old.split.corpora, new.split.corpora),
         *_counts(old, new),
         *_answers(old, new),
@@ -26,7 +26,8 @@ def _changed(what: str, old: Any, new: Any) -> Iterator[str]:
         yield f"{what}: {old}, now {new}"
 
 
-def _split(old: Result, new: Result) -> Iterator[str]:
+def split_differences(old: Result, new: Result) -> Iterator[str]:
+    """Say in what the sides of two results differ."""
     was, now = old.metrics.split, new.metrics.split
     yield from _changed("split.by", was.by, now.by)
     yield from _changed("split.method", was.method, now.method)

@@ -1,5 +1,6 @@
 """Where the gate reads a result from: the working folder, or a revision in git, without checking it out."""
 
+import functools
 import re
 import subprocess
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import RevisionError
+from pipeline.store.paths import METRICS
 
 COMMIT = re.compile("[0-9a-f]{40,64}")
 # DVC keeps an experiment as refs/exps/<2 digits>/<38 digits of the commit it started from>/NAME.
@@ -25,6 +27,14 @@ class Version:
 def working_folder() -> Version:
     """Give the files as they lie in the project's folder now."""
     return Version("this folder", _read_file, "run `dvc repro`")
+
+
+def other_folder(folder: Path) -> Version | None:
+    """Give the results that lie in a folder: beside one another, or in its metrics/; None if it holds none."""
+    for root in (folder / METRICS.parent, folder):
+        if (root / METRICS.name).is_file():
+            return Version(str(folder), functools.partial(_read_below, root), "name another folder")
+    return None
 
 
 def find_revision(against: str) -> Version:
@@ -70,6 +80,10 @@ def _read_file(path: Path) -> bytes | None:
         return None
     except OSError as error:
         raise RevisionError(f"{path}: cannot be read ({error.strerror}): run `dvc repro`") from None
+
+
+def _read_below(metrics: Path, path: Path) -> bytes | None:
+    return _read_file(metrics / path.relative_to(METRICS.parent))
 
 
 def _read_blob(commit: str, path: Path) -> bytes | None:
