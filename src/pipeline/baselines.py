@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.errors import MetricsError, SplitError, StoreError
-from pipeline.softmax import fit_softmax, predict_softmax
 from pipeline.store.tables import Block, Clip, Gain
 
 Floats = NDArray[np.float64]
@@ -20,7 +19,9 @@ Flags = NDArray[np.bool_]
 NUISANCES = ("clip_seconds", "block_lufs", "bandwidth_hz", "floor_db", "padding")
 THUMBNAIL_CELLS = 14  # along each side: coarse enough to hold no texture, only where there is energy
 LOWEST_LUFS = -70.0  # the absolute gate of ITU-R BS.1770-5: what is quieter has no loudness
-DECIMALS = 6  # of probabilities; far more than rounding moves
+DECIMALS = 6  # of a probability
+TOLERANCE = 1e-10  # of the largest part of the gradient
+MAX_ITERATIONS = 1000
 
 
 def nuisance_facts(clips: Sequence[Clip], blocks: Sequence[Block], gains: Sequence[Gain]) -> Floats:
@@ -121,11 +122,19 @@ def fit_predict(features: NDArray[Any], labels: Integers, train: Flags, *, n_cla
     if len(features) != len(labels):
         raise MetricsError(f"{len(features)} rows of features for {len(labels)} labels: need one each")
     learnt = np.flatnonzero(_count_classes(labels, train, n_classes=n_classes))
+    probabilities = np.zeros((len(labels), n_classes))
+    if len(learnt) == 1:
+        probabilities[:, learnt] = 1
+        return probabilities
+    from sklearn.linear_model import LogisticRegression
+
     with threadpool_limits(limits=1):
         standard = _standardise(features, train)
-        weights = fit_softmax(standard[train], np.searchsorted(learnt, labels[train]), n_classes=len(learnt))
-        probabilities = np.zeros((len(labels), n_classes))
-        probabilities[:, learnt] = predict_softmax(standard, weights).round(DECIMALS)
+        # Newton's method goes to the optimum within 1e-8; L-BFGS, scikit-learn's usual solver, stops well before it, at
+        # a place that depends on last digits.
+        model = LogisticRegression(solver="newton-cg", class_weight="balanced", tol=TOLERANCE, max_iter=MAX_ITERATIONS)
+        model.fit(standard[train], labels[train])
+        probabilities[:, learnt] = model.predict_proba(standard).round(DECIMALS)
     return probabilities
 
 

@@ -9,6 +9,7 @@ from pipeline.words import amount
 DRAW_SECONDS = 1e-7  # of one unit in one resample
 PIXEL_BYTES = 9  # of a value of an image: as a byte, and as two floats while the network's input is made
 KEPT = 1.25  # what the allocator keeps of freed memory; measured: 1.10 (SqueezeNet) to 1.40 (ResNet-18)
+SKLEARN_BYTES = 80_000_000
 
 
 def model_needs(job: Job) -> list[Need]:
@@ -152,9 +153,10 @@ def _baselines(job: Job) -> Need:
     n_classes, n_values = len(job.counts.by_label), 3 * THUMBNAIL_CELLS**2
     row = 3 * 8 * n_classes + job.counts.name_bytes + 10
     fitting = job.sides.train * n_values * n_classes * job.sound.fit_per_value
-    each = job.sound.start_seconds + job.split_seconds + n * job.sound.thumbnail_per_block + fitting
+    # scikit-learn takes about as long to start as torch
+    each = job.sound.start_torch_seconds + job.split_seconds + n * job.sound.thumbnail_per_block + fitting
     tables = job.split_memory + n * (ROW_MEMORY["block"] + ROW_MEMORY["gain"] + ROW_MEMORY["place"])
-    # Thumbnails, and in double precision: as they are, standardised, and twice the rows to learn from.
+    # Thumbnails, and in double precision: standardised, its rows to learn from, and a copy of each for scikit-learn.
     values = n_values * (n * (4 + 8 + 8) + job.sides.train * (8 + 8))
     return Need(
         stage="fit_baselines",
@@ -162,7 +164,7 @@ def _baselines(job: Job) -> Need:
         items=amount(n_folds, "fold"),
         seconds=n_folds * each,
         disk=n_folds * (rows_in_chunks(n, min(n, 256)) * row + FILE_BYTES),
-        memory=job.sound.base_bytes + tables + values,
+        memory=job.sound.base_bytes + SKLEARN_BYTES + tables + values,
     )
 
 

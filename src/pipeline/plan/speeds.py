@@ -41,7 +41,7 @@ def fit_seconds() -> float:
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(FIT_ROWS, 3 * THUMBNAIL_CELLS**2)), np.arange(FIT_ROWS) % 3
     train = np.ones(FIT_ROWS, dtype=bool)
-    fit_predict(features[:9], labels[:9], train[:9], n_classes=3)  # warms up
+    fit_predict(features[:9], labels[:9], train[:9], n_classes=3)  # imports
     seconds, _ = timed(lambda: fit_predict(features, labels, train, n_classes=3))
     n_values = FIT_ROWS * (3 * THUMBNAIL_CELLS**2 + len(NUISANCES)) * 3
     return seconds / n_values
