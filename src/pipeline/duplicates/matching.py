@@ -9,9 +9,9 @@ where that is LEAST_CORRELATION or more, what is explained LEAST_EXPLAINED or mo
 LEAST_ACTIVE_SECONDS or more.
 
 Where the threshold stands: in EMO-DB and RAVDESS, 0.8 s of different recordings (596 pairs of one sentence by one
-speaker, 600 at random), laid over each other where they fit best within 0.2 s, correlate 0.44 at most. Of copies of 136
-of them the least correlates 0.99 in mp3 at 64 kbit/s, 0.96 at 32 kbit/s, 0.93 as a second cut out, 0.77 with noise at
--20 dB.
+speaker, 600 at random), laid over each other where they fit best within 0.2 s, correlate 0.44 at most. Of the copies
+that were found of 113 files of EMO-DB, 20 of RAVDESS and 23 of crowds the least correlates 0.98 in mp3 at 64 kbit/s,
+0.96 at 32 kbit/s, 0.92 as a second cut out, 0.75 with noise at -20 dB.
 """
 
 import contextlib
