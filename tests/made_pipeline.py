@@ -43,6 +43,9 @@ SMALL = {
 }
 
 
+SPEAKERS, SENTENCES = ("03", "08", "09", "10"), ("a01", "a02", "a04", "a05")  # of EMO-DB
+
+
 def run(project, *command, code=0):
     environment = {
         **os.environ,
@@ -76,6 +79,22 @@ def make_corpus(folder):
             path.parent.mkdir(parents=True, exist_ok=True)
             soundfile.write(path, 0.05 * sound, 44100, subtype="PCM_16")
     (folder / "low" / "broken.wav").write_text("<html>not found</html>", encoding="utf-8")
+
+
+def make_speech(folder):
+    """Write noises under the names of EMO-DB and RAVDESS: four speakers, four sentences, anger and sadness."""
+    rng = np.random.default_rng(0)
+    for speaker in range(4):
+        for sentence in range(4):
+            for emotion, number, slope in (("W", 5, 1), ("T", 4, -1)):
+                emodb = f"emodb/wav/{SPEAKERS[speaker]}{SENTENCES[sentence]}{emotion}a.wav"
+                actor = f"{speaker + 1:02}"
+                spoken = f"{sentence // 2 + 1:02}-{sentence % 2 + 1:02}"
+                ravdess = f"ravdess_speech/Actor_{actor}/03-01-{number:02}-01-{spoken}-{actor}.wav"
+                for name in (emodb, ravdess):
+                    noise = rng.standard_normal(16000 * 2 + 1)
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    soundfile.write(folder / name, 0.05 * (noise[1:] - slope * 0.95 * noise[:-1]), 16000)
 
 
 def metrics_of(project):

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from made_pipeline import ROOT, make_corpus, make_project, run, settings
+from made_pipeline import ROOT, make_corpus, make_project, make_speech, run, settings
 
 from pipeline.cli import app
 
@@ -26,6 +26,7 @@ ONLY_PLANNED = {
     "make setup": "it installs from the package registry",
     "pre-commit install": "it changes the repository's hooks",
     "emospec corpora get emodb": "it downloads 40 MB",
+    "emospec gap --on speaker": "it trains fifteen times; tests/gap runs it",
     "source .venv/bin/activate": "each command here starts with that environment",
 }
 NEEDS_DOWNLOAD = "model.weights=imagenet"
@@ -55,6 +56,7 @@ def project(tmp_path_factory):
         make_corpus(elsewhere / corpus)
         rows = [f"{label}/{n}.{'wav' if n % 2 else 'flac'},{label},g{n}" for label in ("high", "low") for n in range(4)]
         (elsewhere / corpus / "clips.csv").write_text("\n".join(["path,label,group", *rows]) + "\n", encoding="utf-8")
+    make_speech(folder / "data/raw")
     (folder / "data/raw/mine/clips.csv").write_bytes((elsewhere / "mine/clips.csv").read_bytes())
     run(folder, "dvc", "exp", "run", *settings(corpora="[demo]"))
     run(folder, "git", "add", "-A")
