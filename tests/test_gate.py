@@ -29,7 +29,7 @@ from pipeline.compare import tally
 from pipeline.evaluate import evaluate_runs
 from pipeline.gate import run_gate
 from pipeline.gate.page import Page, explain
-from pipeline.gate.results import Level, Metrics, Result, Split
+from pipeline.gate.results import How, Level, Metrics, Result, Split
 from pipeline.gate.verdict import BETTER, NOISE, NOT_GATED, OK, REGRESSION, Verdict, decide, judge
 from pipeline.metrics import SUMMARIES, scores
 from pipeline.store.folds import read_fold
@@ -172,7 +172,8 @@ def made_result(answers):
         units = sorted({row.unit for row in rows})
         point = scores(tally(rows, units=units, classes=CLASSES).sum(axis=0))
         levels[level] = Level.model_construct(**{name: round(float(point[name]), 4) for name in SUMMARIES})
-    return Result("made", Metrics.model_construct(**levels), Split.model_construct(), answers, {})
+    metrics = Metrics.model_construct(**levels, split=How.model_construct())
+    return Result("made", metrics, Split.model_construct(), answers, {})
 
 
 def simulated_model(rng, labels, ease, n_blocks=23):

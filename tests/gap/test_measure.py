@@ -32,7 +32,12 @@ def result(right, *, overlapping=0.0):
     level = {"uar": right / N, "n": {"total": 2 * N}}
     baseline = {"clip": {"uar": 0.5}, "block": {"uar": 0.25}}
     return Result(
-        metrics={"clip": level, "block": level, "baselines": {"nuisance": baseline, "thumbnail": baseline}},
+        metrics={
+            "clip": level,
+            "block": level,
+            "baselines": {"nuisance": baseline, "thumbnail": baseline},
+            "split": {},
+        },
         split={"leakage": {"overlaps_training": overlapping}, "folds": {"0": {"train": {"x": 30, "y": 20}}}},
         answers={"clip": answers(right), "block": answers(right)},
     )
