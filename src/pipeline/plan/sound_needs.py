@@ -11,6 +11,7 @@ from pipeline.store.sound import PIECE_SAMPLES, RUN_BLOCKS, RUN_SAMPLES
 from pipeline.words import amount, duration
 
 DEMO_RATE = 48000  # Hz, the highest of the demo's
+SCIPY_BYTES = 25_000_000  # of Fourier transforms and resampling, beside a process that collects
 PRINT_BYTES = 5  # of a sub-fingerprint: 32 bits, and whether it tells anything
 PRINTS_IN_CHUNK = 2**14
 PRINTING_BYTES = 8_000_000  # of the frames and spectra that a worker has at hand, beside the sound
@@ -106,7 +107,7 @@ def _fingerprint(job: Job) -> Need:
         seconds=len(job.params.corpora) * job.sound.start_seconds
         + job.together(seconds * job.sound.fingerprint_per_second, disk),
         disk=disk,
-        memory=job.sound.base_bytes + job.workers * worker + waiting + ROW_MEMORY["clip"] * len(clips),
+        memory=job.sound.base_bytes + SCIPY_BYTES + job.workers * worker + waiting + ROW_MEMORY["clip"] * len(clips),
     )
 
 
@@ -122,7 +123,7 @@ def _match(job: Job) -> Need:
         items=amount(len(clips), "clip"),
         seconds=job.sound.start_seconds + n * job.sound.match_per_print + by_chance * CHANCE_SECONDS,
         disk=100,
-        memory=job.sound.base_bytes + index + ROW_MEMORY["clip"] * len(clips),
+        memory=job.sound.base_bytes + SCIPY_BYTES + index + ROW_MEMORY["clip"] * len(clips),
     )
 
 
