@@ -104,9 +104,9 @@ def test_crossed_fields_make_all_pairs_of_folds():
 
 def test_a_matched_split_needs_one_field_to_match_on_and_whole_corpora():
     matched = {"split__method": "matched", "runs__folds": [0], "split__by": "block"}
-    with pytest.raises(ParamsError, match="split.matched_on: method matched needs the widest field"):
+    with pytest.raises(ParamsError, match=r"split\.matched_on: method matched needs the widest field"):
         parse_params(changed(**matched))
-    with pytest.raises(ParamsError, match="split.use: method matched takes every corpus whole"):
+    with pytest.raises(ParamsError, match=r"split\.use: method matched takes every corpus whole"):
         parse_params(changed(split__matched_on="event", split__use={"demo": {"train_clips": 3}}, **matched))
     renamed = {"demo": {"labels": {"joy": "happiness"}}}
     assert parse_params(changed(split__matched_on="event", split__use=renamed, **matched)).split.folds == 1
