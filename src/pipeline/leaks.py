@@ -85,7 +85,8 @@ def _two_labels(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
     more = f"; and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
     return [
         "",
-        f"Warning: {count_of(len(found), 'pair')} with two labels, of which one must be wrong: {'; '.join(shown)}{more}",
+        f"Warning: {count_of(len(found), 'pair')} with two labels, of which one must be wrong: "
+        + f"{'; '.join(shown)}{more}",
     ]
 
 
