@@ -119,9 +119,8 @@ def refuse_nothing_to_learn(units: Units, sides: Ints, fold: int, choices: Choic
             choices.method, []
         )
         fixes += ["set split.absent_classes to keep"] if choices.absent_classes == "drop" else []
-        raise SplitError(
-            f"split: fold {fold}: nothing is left to test: {', or '.join([*fixes, 'use other fields, labels or roles'])}"
-        )
+        fixes += ["use other fields, labels or roles"]
+        raise SplitError(f"split: fold {fold}: nothing is left to test: {', or '.join(fixes)}")
     if choices.validation == "fraction" and not (sides == VALIDATION).any():
         raise SplitError(
             f"split: fold {fold}: nothing is left to validate on: raise split.validation_fraction, set "
