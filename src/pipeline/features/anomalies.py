@@ -31,10 +31,10 @@ def fit_replacements(
     """Learn from the features (n, n_features) of training blocks what is anomalous, and what replaces it.
 
     The paper replaces anomalous values by "the median of 1000 randomly selected points from the dataset" and does not
-    say which they are. Here: NaN and infinities, and what lies further than `most_deviations` robust standard deviations
-    (1.4826 times the median absolute deviation) from the feature's median; where that deviation is zero, since half of
-    the values are equal, no finite value is. The median is that of `n_points` sound values of the feature, drawn
-    without repeats; of all of them where there are no more.
+    say which they are. Here: NaN and infinities, and what lies further than `most_deviations` robust standard
+    deviations (1.4826 times the median absolute deviation) from the feature's median; where that deviation is zero,
+    since half of the values are equal, no finite value is. The median is that of `n_points` sound values of the
+    feature, drawn without repeats; of all of them where there are no more.
 
     Raises
     ------

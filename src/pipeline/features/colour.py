@@ -58,8 +58,8 @@ SHELVES = {
     "matplotlib": "CMRmap Grays Wistia binary brg bwr coolwarm gist_earth gist_gray gist_grey gist_heat gist_ncar"
     " gist_rainbow gist_yarg gist_yerg inferno magma nipy_spectral okabe_ito plasma seismic terrain twilight"
     " twilight_shifted viridis",
-    "colorbrewer": "Accent Blues BrBG BuGn BuPu Dark2 GnBu Greens Greys OrRd Oranges PRGn Paired Pastel1 Pastel2 PiYG PuBu"
-    " PuBuGn PuOr PuRd Purples RdBu RdGy RdPu RdYlBu RdYlGn Reds Set1 Set2 Set3 Spectral YlGn YlGnBu YlOrBr YlOrRd",
+    "colorbrewer": "Accent Blues BrBG BuGn BuPu Dark2 GnBu Greens Greys OrRd Oranges PRGn Paired Pastel1 Pastel2 PiYG "
+    "PuBu PuBuGn PuOr PuRd Purples RdBu RdGy RdPu RdYlBu RdYlGn Reds Set1 Set2 Set3 Spectral YlGn YlGnBu YlOrBr YlOrRd",
     "matlab": "autumn bone cool copper flag gray hot hsv pink prism spring summer winter",
     "gnuplot": "afmhot gnuplot gnuplot2 ocean rainbow",
     "seaborn": "tab10 tab20 tab20b tab20c",

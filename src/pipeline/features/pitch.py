@@ -27,8 +27,8 @@ def pitch_of_frames(
 
     The density is that of `spec`, whose FFT is at least half as long again as its window. What is looked for is the
     best local maximum of the autocorrelation of the windowed frame, divided by that of the window, between the lags of
-    `max_pitch_hz` and `min_pitch_hz`; it is placed between samples by a windowed sinc, and long lags cost OCTAVE_COST an
-    octave. A frame whose best is below VOICED_FROM is unvoiced, and so is one QUIET beside the strongest.
+    `max_pitch_hz` and `min_pitch_hz`; it is placed between samples by a windowed sinc; an octave more of lag
+    costs OCTAVE_COST. A frame whose best is below VOICED_FROM is unvoiced, and so is one QUIET beside the strongest.
 
     Raises
     ------
