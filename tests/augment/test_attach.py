@@ -160,6 +160,12 @@ def test_the_leak_deals_altered_blocks_to_all_sides_as_the_split_deals_its_own()
     assert all(each.group == each.block_id for each in added)
     assert added == attach_variants(rows, blocks, allowed=True, seed=1)
     assert added != attach_variants(rows, blocks, allowed=True, seed=2)
+    turned = attach_variants(
+        rows[::-1], {number: of_one[::-1] for number, of_one in blocks.items()}, allowed=True, seed=1
+    )
+    assert {(each.fold, each.block_id, each.side) for each in turned} == {
+        (each.fold, each.block_id, each.side) for each in added
+    }
 
 
 def test_the_leak_leaves_out_clips_that_are_not_used():

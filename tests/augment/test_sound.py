@@ -186,6 +186,15 @@ def test_density_falls_by_so_many_decibels_per_octave(colour, slope_db):
     assert slope == pytest.approx(slope_db, abs=0.1)
 
 
+def test_pink_noise_has_no_mean():
+    sound = np.full(4096, 0.5, dtype=np.float32)
+    pink, white = (
+        add_noise(sound, snr_db=0, colour=colour, rng=np.random.default_rng(0)).astype(np.float64) - sound
+        for colour in ("pink", "white")
+    )
+    assert abs(pink.mean()) < 1e-6 < abs(white.mean())
+
+
 def test_noise_comes_from_the_generator_alone():
     sound = tones(440, length=0.2)
     one, same, other = (
