@@ -1,12 +1,11 @@
 """Values into colours: MATLAB's jet, grey, a palette like SoX's, and matplotlib's maps, as tables of 8-bit RGB."""
 
-import difflib
 import functools
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import ParamsError
+from pipeline.colormaps import REVERSED, SHELF_OF, check_colormap
 
 Colours = NDArray[np.float64]
 
@@ -53,45 +52,11 @@ def sox_like(n_colours: int) -> Colours:
 
 COLORMAPS = {"jet": jet, "grey": grey, "sox": sox_like}
 
-# matplotlib's maps by where the package cmap keeps them. Not gist_stern: there cmap is up to 58/255 away.
-SHELVES = {
-    "matplotlib": "CMRmap Grays Wistia binary brg bwr coolwarm gist_earth gist_gray gist_grey gist_heat gist_ncar"
-    " gist_rainbow gist_yarg gist_yerg inferno magma nipy_spectral okabe_ito plasma seismic terrain twilight"
-    " twilight_shifted viridis",
-    "colorbrewer": "Accent Blues BrBG BuGn BuPu Dark2 GnBu Greens Greys OrRd Oranges PRGn Paired Pastel1 Pastel2 PiYG "
-    "PuBu PuBuGn PuOr PuRd Purples RdBu RdGy RdPu RdYlBu RdYlGn Reds Set1 Set2 Set3 Spectral YlGn YlGnBu YlOrBr YlOrRd",
-    "matlab": "autumn bone cool copper flag gray hot hsv pink prism spring summer winter",
-    "gnuplot": "afmhot gnuplot gnuplot2 ocean rainbow",
-    "seaborn": "tab10 tab20 tab20b tab20c",
-    "crameri": "berlin managua vanimo",
-    "cividis": "cividis",
-    "cubehelix": "cubehelix",
-    "google": "turbo",
-}
-SHELF_OF = {name: shelf for shelf, names in SHELVES.items() for name in names.split()}
 # What matplotlib holds as a list of colours it samples without blending; other maps are lines between a few colours.
 LISTED = {
     *("viridis", "plasma", "inferno", "magma", "cividis", "turbo"),
     *("twilight", "twilight_shifted", "berlin", "managua", "vanimo"),
 }
-REVERSED = "_r"
-
-
-def check_colormap(name: str) -> str:
-    """Return the name of a colormap if there is one; matplotlib's may end in _r, which turns them round.
-
-    Raises
-    ------
-    ParamsError
-        Naming those that are spelt most like it.
-    """
-    names = [*COLORMAPS, *SHELF_OF]
-    if name in COLORMAPS or name.removesuffix(REVERSED) in SHELF_OF:
-        return name
-    spelt = {known.lower(): known for known in names}
-    near = [spelt[match] for match in difflib.get_close_matches(name.lower(), spelt, n=3)]
-    advice = f"did you mean {' or '.join(near)}?" if near else f"use one of {', '.join(sorted(names, key=str.lower))}"
-    raise ParamsError(f"colormap {name!r}: there is none of that name: {advice}")
 
 
 def _matplotlibs(name: str, n_colours: int) -> Colours:
@@ -120,7 +85,7 @@ def colour_table(colormap: str, n_colours: int) -> NDArray[np.uint8]:
     ParamsError
         If there is no such colormap.
     """
-    check_colormap(colormap)
+    check_colormap(colormap, own=COLORMAPS)
     own = COLORMAPS.get(colormap)
     return np.round(255 * (own(n_colours) if own else _matplotlibs(colormap, n_colours))).astype(np.uint8)
 

@@ -64,7 +64,7 @@ class HandBuiltSpec:
 
 
 @functools.lru_cache(maxsize=16)
-def _spectrogram(spec: HandBuiltSpec) -> SpectrogramSpec:
+def spectrogram_of(spec: HandBuiltSpec) -> SpectrogramSpec:
     """Frames of the spectra; the FFT is so long that lags of half a frame do not wrap round."""
     window_length = round(spec.frame_seconds * spec.sample_rate)
     return SpectrogramSpec(
@@ -92,7 +92,7 @@ def hand_built_features(
         If the block is shorter than a frame.
     """
     scratch = scratch or Scratch()
-    own = _spectrogram(spec)
+    own = spectrogram_of(spec)
     if len(samples) < own.window_length:
         raise ParamsError(
             f"hand-built features: a block has {len(samples)} samples, fewer than a frame of {own.window_length}: "
@@ -146,7 +146,7 @@ def _of_spectrum(density: Doubles, spec: SpectrogramSpec) -> tuple[Doubles, Doub
 
 def _pitch(density: Floats, spec: HandBuiltSpec) -> float:
     pitches = pitch_of_frames(
-        density, _spectrogram(spec), min_pitch_hz=spec.min_pitch_hz, max_pitch_hz=spec.max_pitch_hz
+        density, spectrogram_of(spec), min_pitch_hz=spec.min_pitch_hz, max_pitch_hz=spec.max_pitch_hz
     )
     voiced = pitches[pitches > 0]
     return float(np.median(voiced)) if len(voiced) >= max(1, LEAST_VOICED * len(pitches)) else 0.0

@@ -128,20 +128,23 @@ def _integrate(left: float, centre: float, right: float, *, bins: Floats, spacin
     return first, weights
 
 
-def refuse_unequal_bands(source_rates: Mapping[str, int], *, max_hz: float) -> None:
+def refuse_unequal_bands(source_rates: Mapping[str, int], *, max_hz: float, limit: str = "spectrogram.max_hz") -> None:
     """Refuse an axis that reaches above the band of some sources where sources differ in rate.
+
+    `limit` is the parameter that the axis ends by: one in Hz, or audio.sample_rate.
 
     The empty strip above a source's band would tell sources, and with them often classes, apart.
 
     Raises
     ------
     CorpusError
-        Naming the source of the lowest rate and the highest safe `spectrogram.max_hz`.
+        Naming the source of the lowest rate and the highest safe value of `limit`.
     """
     lowest = min(source_rates, key=lambda name: (source_rates[name], name))
     rate = source_rates[lowest]
     if max_hz > rate / 2 and len(set(source_rates.values())) > 1:
+        highest = rate if limit == "audio.sample_rate" else rate / 2
         raise CorpusError(
             f"{lowest}: recorded at {rate} Hz, others at up to {max(source_rates.values())} Hz: its picture would be "
-            f"empty above {rate / 2:g} Hz and give the source away: set spectrogram.max_hz to {rate / 2:g} or lower"
+            f"empty above {rate / 2:g} Hz and give the source away: set {limit} to {highest:g} or lower"
         )

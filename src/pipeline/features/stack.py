@@ -2,8 +2,9 @@
 
 Definitions:
 
-- A channel is the dB matrix of its own `SpectrogramSpec`, or the MFCC of that matrix, or their deltas; then it is
-  resampled to the stack's columns and bands, by the triangle of `resize`. The lowest band, or coefficient, is row 0.
+- A channel is the dB matrix of its own `SpectrogramSpec`, or the density behind it (power), or the MFCC of that matrix,
+  or their deltas; then it is resampled to the stack's columns and bands, by the triangle of `resize`. The lowest band,
+  or coefficient, is row 0.
 - MFCC: the orthonormal discrete cosine transform, type II, of each frame's decibels over bands, coefficient 0 first.
 - Deltas: the slope per frame of the straight line fitted to `delta_frames` frames around each, which is the filter of
   Savitzky and Golay (1964), Anal. Chem. 36, 1627-1639; frames too near an end have the slope of the nearest whole fit.
@@ -28,7 +29,7 @@ class ChannelSpec:
     """All that defines one channel."""
 
     spectrogram: SpectrogramSpec
-    contents: Literal["decibels", "mfcc", "delta_mfcc"] = "decibels"
+    contents: Literal["decibels", "power", "mfcc", "delta_mfcc"] = "decibels"
     n_coefficients: int = 0  # of MFCC, the first ones; 0: as many as bands
     delta_frames: int = 9  # odd, 3 or more
 
@@ -104,6 +105,9 @@ def render_stack(
 def _contents(decibels: Floats, channel: ChannelSpec) -> Floats:
     if channel.contents == "decibels":
         return decibels
+    if channel.contents == "power":
+        power: Floats = 10 ** (decibels / np.float32(10))
+        return power
     coefficients = mfcc(decibels, channel.n_coefficients or len(decibels))
     return coefficients if channel.contents == "mfcc" else deltas(coefficients, channel.delta_frames)
 
