@@ -20,7 +20,10 @@ def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
         init=model.init,
         dropout=model.dropout,
         recipe=Recipe(
-            seed=seed, normalise=model.normalise, **train.model_dump(exclude={"device", "threads", "deterministic"})
+            seed=seed,
+            normalise=model.normalise,
+            whiten=model.whiten,
+            **train.model_dump(exclude={"device", "threads", "deterministic"}),
         ),
         validation=p.split.validation,
         compute=Compute(train.device, train.threads, train.deterministic),

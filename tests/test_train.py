@@ -11,6 +11,7 @@ from torch import nn
 from pipeline.errors import ModelError
 from pipeline.models.inference import outputs_of
 from pipeline.models.networks import start_network
+from pipeline.models.preparation import Preparation
 from pipeline.train import Side, provenance, train_network
 
 CPU = torch.device("cpu")
@@ -50,6 +51,7 @@ def run(labels, *, network=None, validation=None, images=None, on_point=None, **
         validation,
         n_classes=3,
         recipe=recipe(**changed),
+        preparation=Preparation(normalise="unit"),
         device=CPU,
         on_point=on_point or points.append,
     )
@@ -77,7 +79,7 @@ def test_a_separable_problem_is_learnt():
     assert points[-1].loss < 0.1
     assert points[-1].uar == points[-1].accuracy == 1
     unseen = coloured(labels, height=32, width=24, seed=9)
-    ((logits, _),) = outputs_of(network, [unseen], normalise="unit", device=CPU)
+    ((logits, _),) = outputs_of(network, [unseen], preparation=Preparation(normalise="unit"), device=CPU)
     assert logits.argmax(axis=1).tolist() == labels
 
 
@@ -257,7 +259,7 @@ def test_the_watched_sides_numbers_by_hand():
 
     def look(point):
         if point.side == "validation":
-            ((logits, _),) = outputs_of(network, [images[3:]], normalise="unit", device=CPU)
+            ((logits, _),) = outputs_of(network, [images[3:]], preparation=Preparation(normalise="unit"), device=CPU)
             seen.append((point, logits))
 
     network = start()
@@ -418,7 +420,7 @@ def failing(error):
         ),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
-            "lower train.batch_images, or set image.height and image.width lower",
+            "lower train.batch_images, or the height and width of image or stack",
         ),
     ],
 )

@@ -25,11 +25,12 @@ def slice_corpus(
     short_clips: str,
     tail: str,
     silent_below_lu: float | None,
+    whole_clips: bool = False,
 ) -> tuple[list[Block], list[LeftOut]]:
     """Cut every clip of a corpus into blocks and write both tables.
 
     `silent_below_lu` says how far below its clip's loudness a block counts as silent and is left out, LU; with None
-    every block is kept.
+    every block is kept. With `whole_clips` each clip is one block, and the parameters of the cut are not looked at.
 
     Raises
     ------
@@ -41,14 +42,16 @@ def slice_corpus(
     blocks: list[Block] = []
     left_out: list[LeftOut] = []
     for clip in clips:
+        length = clip.n_samples if whole_clips else block_samples
         cut = cut_clip(
             clip.n_samples,
-            block_samples=block_samples,
+            block_samples=length,
             slide_samples=slide_seconds * sample_rate,
             short_clips=short_clips,
             tail=tail,
         )
-        blocks += [_block(clip, start, block_samples, cut.fill) for start in cut.starts]
+        # a slide shorter than a whole clip makes no second block: nothing is left after the first
+        blocks += [_block(clip, start, length, cut.fill) for start in cut.starts]
         if cut.tail_samples:
             reason = TAIL if cut.starts else SHORT
             left_out.append(

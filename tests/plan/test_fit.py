@@ -26,7 +26,7 @@ def test_copies_in_the_cache_count():
     (line,) = misfits(TWO, machine(free_disk=80 * GB - 1))
     assert line == (
         "render_spectrograms needs 30 GB of disk (60 GB with DVC's cache), all stages 80 GB, 80 GB are free on /here: "
-        "use a disk with more space, lower image.height and image.width, or raise slice.slide_seconds"
+        "use a disk with more space, lower height and width of image or stack, or raise slice.slide_seconds"
     )
 
 
@@ -63,7 +63,7 @@ def test_each_stage_that_lacks_memory_is_named():
     lines = misfits(needs, machine())
     assert lines == [
         "render_spectrograms needs 9 GB of memory, 8 GB are free: use a machine with more, lower machine.workers, or "
-        "image.height and image.width",
+        "height and width of image or stack",
         "fingerprint_clips needs 10 GB of memory, 8 GB are free: use a machine with more, lower machine.workers, or "
         "cut the recordings into shorter ones",
         "match_clips needs 11 GB of memory, 8 GB are free: use a machine with more, name fewer corpora",

@@ -14,24 +14,25 @@ from pipeline.audio.fingerprint import fingerprint
 from pipeline.collect import collect_clips
 from pipeline.corpora import list_corpus
 from pipeline.duplicates.fingerprints import fingerprint_corpus
-from pipeline.features.spectrogram import SpectrogramSpec
 from pipeline.fold_baselines import fit_baselines
 from pipeline.listing import list_spectrograms
 from pipeline.models.checkpoint import WEIGHTS
 from pipeline.models.weights import fetch_weights
 from pipeline.normalize import normalize_corpus
-from pipeline.plan.job import rows_in_chunks
+from pipeline.plan.chosen import representation_of
+from pipeline.plan.fit import refusals
+from pipeline.plan.job import block_bytes, input_bytes, rows_in_chunks
 from pipeline.plan.model_needs import model_needs
 from pipeline.plan.network_costs import _saved_for_backward, measure_network
 from pipeline.plan.sound_needs import held_at_once, n_prints, sound_needs
 from pipeline.plan.survey import survey_corpora
-from pipeline.render import ImageSpec, render_corpus
+from pipeline.render import render_corpus
 from pipeline.runs import Compute, predict_run, train_run
 from pipeline.slicing import slice_corpus
 from pipeline.split.choices import Choices
 from pipeline.split.corpora import split_corpora
 from pipeline.store import paths
-from pipeline.store.images import open_images
+from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, Duplicate, read_rows, write_rows
 from pipeline.train import Recipe
 
@@ -226,7 +227,7 @@ def test_what_is_kept_for_the_backward_pass_is_counted_once_and_without_weights(
 
 def make_outputs(chosen, root):
     """Run every stage of the small project's first fold."""
-    rate, spectrogram = chosen.audio.sample_rate, chosen.spectrogram
+    rate = chosen.audio.sample_rate
     listing = list_corpus("made", root / "made")
     collect_clips("made", root / "made", listing, sample_rate=rate, max_seconds=60, n_workers=1)
     fingerprint_corpus("made", sample_rate=rate, n_workers=1)
@@ -239,10 +240,7 @@ def make_outputs(chosen, root):
         n_workers=1,
         **chosen.loudness.model_dump(exclude={"over_full_scale"}),
     )
-    axis = spectrogram.model_dump(exclude={"window_samples", "window_seconds", "low_db", "high_db"})
-    image = ImageSpec(low_db=spectrogram.low_db, high_db=spectrogram.high_db, **chosen.image.model_dump())
-    spec = SpectrogramSpec(sample_rate=rate, window_length=spectrogram.window_length(rate), **axis)
-    render_corpus("made", spectrogram=spec, image=image, n_workers=1)
+    render_corpus("made", representation_of(chosen), n_workers=1)
     list_spectrograms(["made"])
     write_rows(paths.DUPLICATES, Duplicate, [])
     names = {field.name for field in dataclasses.fields(Choices)}
@@ -279,7 +277,7 @@ def test_bytes_of_the_outputs_are_those_of_the_real_files(tmp_path, monkeypatch)
         write_sound(root / f"made/{label}/recording_{number:02d}.wav", 20 + number, seed=number)
     chosen = params(runs__folds=[0], data__root=str(root), spectrogram__n_columns=32, slice__slide_seconds=0.5)
     make_outputs(chosen, root)
-    with open_images(list_spectrograms(["made"])) as images:
+    with open_rendered(list_spectrograms(["made"])) as images:
         names = [block.block_id for block in read_rows(paths.blocks_csv("made"), Block)]
         costs = measure_network(chosen.model, chosen.train, n_classes=3, images=images, block_ids=names)
     rows = needs(survey_corpora(chosen).clips, chosen, networks={"a": costs})
@@ -303,3 +301,35 @@ def test_bytes_of_the_outputs_are_those_of_the_real_files(tmp_path, monkeypatch)
     assert costs.n_features == 1024
     assert costs.step_seconds > costs.predict_seconds > 0
     assert costs.imagenet_bytes - costs.state_bytes == 997 * 1025 * 4  # a thousand classes for three
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "n_bytes"), [("stack", 2 * 64 * 64, 4), ("features", 26, 4), ("image", 24 * 20 * 3, 1)]
+)
+def test_bytes_are_those_of_what_blocks_become(kind, values, n_bytes):
+    entering = {"image": "unit"}.get(kind, "standard")
+    chosen = params(representation__kind=kind, model__normalise=entering)
+    assert block_bytes(chosen) == values * n_bytes
+    assert input_bytes(chosen) == values * (n_bytes + 8)  # and twice as floats
+    rows = needs(CLIPS, chosen)
+    n_blocks = sum(round(own.n_samples / 8000) - 1 for own in CLIPS)
+    assert rows["render_spectrograms"].disk >= n_blocks * values * n_bytes
+    assert rows["render_spectrograms"].disk - n_blocks * values * n_bytes < 300_000
+    assert rows["render_spectrograms"].items == f"{n_blocks} {'image' if kind == 'image' else 'block'}s"
+
+
+def test_whole_clips_are_a_block_each():
+    chosen = params(slice__whole_clips=True)
+    assert needs(CLIPS, chosen)["render_spectrograms"].items == f"{len(CLIPS)} images"
+
+
+def test_relative_axes_that_reach_beyond_a_source_are_refused_before_any_work():
+    clips = [clip(2.0, rate=8000), clip(4.0, "anger", rate=4000)]
+    keys = {"slice__whole_clips": True, "representation__resample_samples": 8000}
+    assert refusals(job(clips, params(**keys, spectrogram__max_hz=4000.0))) == []  # halved: up to 2000 Hz at most
+    (line,) = refusals(job(clips, params()))
+    assert "set spectrogram.max_hz to 2000 or lower" in line
+    keys["representation__resample_samples"] = 16000
+    (line,) = refusals(job(clips, params(**keys)))
+    assert "render_spectrograms" in line
+    assert "set audio.sample_rate to 4000 or lower" in line

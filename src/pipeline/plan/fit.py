@@ -5,11 +5,14 @@ from pathlib import Path
 
 from pipeline.corpora.demo import COLUMNS
 from pipeline.errors import CorpusError, SplitError
+from pipeline.features.representations import reached_hz
 from pipeline.features.scales import refuse_unequal_bands
 from pipeline.params.sections import Split
+from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import Job, Need
 from pipeline.plan.machine import Machine
 from pipeline.plan.survey import ExpectedClip, Survey
+from pipeline.render import limit_of
 from pipeline.split.refusals import MAX_ROWS, refuse_empty_side
 from pipeline.split.selection import Use, refuse_unknown_names
 from pipeline.words import size
@@ -19,7 +22,7 @@ LESS_DISK = {
     "collect_clips": "lower audio.sample_rate",
     "fingerprint_clips": "name fewer corpora",
     "slice_blocks": "raise slice.slide_seconds",
-    "render_spectrograms": "lower image.height and image.width, or raise slice.slide_seconds",
+    "render_spectrograms": "lower height and width of image or stack, or raise slice.slide_seconds",
     "split_blocks": "lower split.n_folds or raise slice.slide_seconds",
     "train_model": "name fewer runs.folds or runs.members, or choose a smaller model.name",
     "predict_blocks": "name fewer runs.folds or runs.members, or raise slice.slide_seconds",
@@ -29,7 +32,7 @@ LESS_MEMORY = {
     "fingerprint_clips": "lower machine.workers, or cut the recordings into shorter ones",
     "match_clips": "name fewer corpora",
     "normalize_loudness": "lower machine.workers or raise slice.slide_seconds",
-    "render_spectrograms": "lower machine.workers, or image.height and image.width",
+    "render_spectrograms": "lower machine.workers, or height and width of image or stack",
     "train_model": "lower train.batch_images, or choose a smaller model.name",
     "predict_blocks": "raise slice.slide_seconds, or choose a smaller model.name",
 }
@@ -88,8 +91,11 @@ def refusals(job: Job) -> list[str]:
     found = []
     used = [clip for clip, n in zip(job.survey.clips, job.counts.of_clip, strict=True) if n]
     rates = {f"{clip.corpus}/{clip.recording.path}": clip.source_rate for clip in used}
+    chosen = representation_of(job.params)
+    lengths = {clip.n_samples for clip in used} if job.params.slice.whole_clips else {job.longest_block}
     try:
-        refuse_unequal_bands(rates, max_hz=job.params.spectrogram.max_hz)
+        reached = max((reached_hz(chosen, n) for n in lengths), default=0.0)
+        refuse_unequal_bands(rates, max_hz=reached, limit=limit_of(chosen))
     except CorpusError as error:
         found.append(f"render_spectrograms: {error}")
     for field in job.params.split.fields:
