@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.augment.variants import chosen_variants
 from pipeline.console import StageItem, n_workers, run_stage
 from pipeline.features.spectrogram import SpectrogramSpec
 from pipeline.params import load_params
@@ -14,7 +15,14 @@ def main(corpus: StageItem, params: Path = Path("params.yaml")) -> None:
     chosen = p.spectrogram.model_dump(exclude={"window_samples", "window_seconds", "low_db", "high_db"})
     spectrogram = SpectrogramSpec(sample_rate=rate, window_length=p.spectrogram.window_length(rate), **chosen)
     image = ImageSpec(low_db=p.spectrogram.low_db, high_db=p.spectrogram.high_db, **p.image.model_dump())
-    render_corpus(corpus, spectrogram=spectrogram, image=image, n_workers=n_workers(p.machine.workers))
+    render_corpus(
+        corpus,
+        spectrogram=spectrogram,
+        image=image,
+        n_workers=n_workers(p.machine.workers),
+        variants=chosen_variants(p.augment.chosen_sound),
+        seed=p.augment.seed,
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.augment.images import Jitter
 from pipeline.console import StageItem, run_stage
 from pipeline.params import load_params
 from pipeline.runs import Compute, train_run
@@ -13,16 +14,17 @@ def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
     fold, member = parse_run_key(key)
     model, train, seed = p.of_member(member)
+    chosen = train.model_dump(exclude={"device", "threads", "deterministic"})
     train_run(
         fold,
         member,
         network_name=model.name,
         init=model.init,
         dropout=model.dropout,
-        recipe=Recipe(
-            seed=seed, normalise=model.normalise, **train.model_dump(exclude={"device", "threads", "deterministic"})
-        ),
+        recipe=Recipe(seed=seed, normalise=model.normalise, jitter=Jitter(**p.augment.of_images), **chosen),
         validation=p.split.validation,
+        balanced=p.split.balance != "none",
+        seed=p.augment.seed,
         compute=Compute(train.device, train.threads, train.deterministic),
     )
 

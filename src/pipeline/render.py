@@ -1,12 +1,13 @@
 """Blocks of one corpus -> spectrogram images in HDF5."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.altered import Source, jobs_ahead, sources
+from pipeline.augment.variants import RECORDING, Variant
 from pipeline.console import track
 from pipeline.features.scales import refuse_unequal_bands
 from pipeline.features.scratch import Scratch
@@ -30,8 +31,18 @@ class ImageSpec:
     width: int  # pixels
 
 
-def render_corpus(corpus: str, *, spectrogram: SpectrogramSpec, image: ImageSpec, n_workers: int) -> int:
-    """Render every block of a corpus in the order of its table; return how many.
+def render_corpus(
+    corpus: str,
+    *,
+    spectrogram: SpectrogramSpec,
+    image: ImageSpec,
+    n_workers: int,
+    variants: Sequence[Variant] = (RECORDING,),
+    seed: int = 0,
+) -> int:
+    """Render every block of a corpus, altered ones too, in the order of its table; return how many.
+
+    `variants` are all that the blocks name; `seed` is that of their noise.
 
     Raises
     ------
@@ -46,11 +57,15 @@ def render_corpus(corpus: str, *, spectrogram: SpectrogramSpec, image: ImageSpec
     with open_arrays(clips_h5(corpus)) as sound, new_arrays(spectrograms_h5(corpus)) as arrays:
         arrays.create("images", row_shape=(image.height, image.width, 3), dtype=np.uint8)
         arrays.create("block_id", row_shape=(), dtype=_texts(blocks).dtype, rows_in_chunk=1024)
-        jobs = (
-            (read_run(sound["audio"], clip, run), [gains[block.block_id] for block in run], spectrogram, image)
-            for clip, run in _runs(clips, blocks)
+        rate = spectrogram.sample_rate
+        given = sources(
+            sound["audio"], clips, blocks, variants=variants, seed=seed, sample_rate=rate, n_workers=n_workers
         )
-        results = in_order(_render_run, jobs, n_workers=n_workers)
+        jobs = (
+            (read_run(source.audio, source.clip, run), [gains[block.block_id] for block in run], spectrogram, image)
+            for source, run in _runs(given)
+        )
+        results = in_order(_render_run, jobs, n_workers=n_workers, ahead=jobs_ahead(variants))
         for _ in track(_append(arrays, results), label=f"render {corpus}", total=len(blocks), unit="blocks"):
             pass
         arrays.append("block_id", _texts(blocks))
@@ -75,10 +90,10 @@ def _texts(blocks: Sequence[Block]) -> NDArray[np.bytes_]:
     return encode_texts([block.block_id for block in blocks])
 
 
-def _runs(clips: Mapping[str, Clip], blocks: Sequence[Block]) -> Iterator[tuple[Clip, list[Block]]]:
-    for clip_id, own in groupby(blocks, key=lambda block: block.clip_id):
-        for run in runs_of_blocks(list(own)):
-            yield clips[clip_id], run
+def _runs(given: Iterable[Source]) -> Iterator[tuple[Source, list[Block]]]:
+    for source in given:
+        for run in runs_of_blocks(source.blocks):
+            yield source, run
 
 
 def _render_run(

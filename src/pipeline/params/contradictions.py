@@ -6,11 +6,14 @@ from pydantic import ValidationError
 
 from pipeline.params.sections import Params, Spectrogram
 
+LEAK = "augmented_before_split"  # in split.allow_leaks
+
 
 def find_contradictions(params: Params) -> list[str]:
     """Contradictions between keys that are each valid alone, one line each."""
     found = _band_problems(params.spectrogram, params.audio.sample_rate, params.slice.block_seconds)
     found += _run_problems(params)
+    found += _augment_problems(params)
     if not (params.data.root == "data/raw" or Path(params.data.root).is_absolute()):
         found.append(f"data.root: must be data/raw or an absolute path, not {params.data.root!r}")
     if params.demo.max_seconds < params.demo.min_seconds:
@@ -38,6 +41,32 @@ def _run_problems(params: Params) -> list[str]:
             "clip or one field"
         )
     found += [f"split.use.{name}: is not one of corpora" for name in split.use if name not in params.corpora]
+    return found
+
+
+def _augment_problems(params: Params) -> list[str]:
+    sound = params.augment.sound
+    if sound in ("none", ()):
+        return []
+    listed = () if isinstance(sound, str) else sound
+    found = []
+    if params.split.by == "block" and LEAK not in params.split.allow_leaks:
+        found.append(
+            "augment.sound: with split.by block altered copies of a clip in training would hold what is judged: split "
+            f"by clip or a wider field, or name {LEAK} in split.allow_leaks"
+        )
+    for number, variant in enumerate(listed, start=1):
+        if not variant.alters:
+            found.append(f"augment.sound: variant {number} alters nothing: leave it out, the recording is always there")
+        elif variant.alters == {"gain"} and params.loudness.scope in ("block", "clip"):
+            found.append(
+                f"augment.sound: variant {number} changes the gain only, which loudness.scope "
+                f"{params.loudness.scope} undoes: set the scope to corpus or none, or leave it out"
+            )
+        if variant in listed[: number - 1]:
+            found.append(
+                f"augment.sound: variants {listed.index(variant) + 1} and {number} are the same: leave one out"
+            )
     return found
 
 

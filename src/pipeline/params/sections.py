@@ -148,6 +148,47 @@ class Use(Section):
     labels: Mapping[str, Annotated[str, Field(min_length=1)] | None] = Field(default_factory=dict)
 
 
+class SoundVariant(Section):
+    """One way of altering the sound of clips; the ranges are those of `pipeline.augment.variants`."""
+
+    semitones: float = Field(default=0.0, ge=-12, le=12)
+    time_factor: float = Field(default=1.0, ge=0.5, le=2)
+    noise_snr_db: Annotated[float, Field(ge=-20, le=100)] | None = None
+    noise_colour: Literal["white", "pink"] = "white"
+    gain_db: float = Field(default=0.0, ge=-60, le=60)
+
+    @property
+    def alters(self) -> frozenset[str]:
+        """What it alters: pitch, time, noise, gain."""
+        changes = {
+            "pitch": self.semitones != 0,
+            "time": self.time_factor != 1,
+            "noise": self.noise_snr_db is not None,
+            "gain": self.gain_db != 0,
+        }
+        return frozenset(name for name, is_there in changes.items() if is_there)
+
+
+class Augment(Section):
+    """Altered sound and altered images, for training only."""
+
+    sound: Literal["none", "nine"] | Annotated[tuple[SoundVariant, ...], BeforeValidator(_as_tuple)]
+    seed: Seed
+    brightness: float = Field(ge=0, le=1)
+    contrast: float = Field(ge=0, le=1)
+    grey: float = Field(ge=0, le=1)
+
+    @property
+    def chosen_sound(self) -> str | list[dict[str, Any]]:
+        """The choice of sound, each variant as a mapping."""
+        return self.sound if isinstance(self.sound, str) else [variant.model_dump() for variant in self.sound]
+
+    @property
+    def of_images(self) -> dict[str, float]:
+        """How far images are altered."""
+        return {"brightness": self.brightness, "contrast": self.contrast, "grey": self.grey}
+
+
 class Split(Section):
     """Blocks -> sides of folds."""
 
@@ -261,6 +302,7 @@ class Params(Section):
     loudness: Loudness
     spectrogram: Spectrogram
     image: Image
+    augment: Augment
     split: Split
     model: Model
     train: Train
