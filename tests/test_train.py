@@ -8,8 +8,9 @@ import torch
 from made_run import SMALL, coloured, one_thread, recipe  # noqa: F401 - a fixture
 from torch import nn
 
+from pipeline.augment.images import Jitter, alter_images, draw_changes
 from pipeline.errors import ModelError
-from pipeline.models.inference import outputs_of
+from pipeline.models.inference import outputs_of, to_input
 from pipeline.models.networks import start_network
 from pipeline.train import Side, provenance, train_network
 
@@ -453,3 +454,50 @@ def test_provenance_says_what_may_change_the_last_digits():
     assert found["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert found["packages"]["numpy"] == np.__version__
     assert {"torchvision", "scipy", "h5py", "soxr", "soundfile", "pyloudnorm"} <= found["packages"].keys()
+
+
+# altered images
+
+JITTER = Jitter(brightness=0.4, contrast=0.3, grey=0.5)
+
+
+def test_images_are_altered_anew_in_every_epoch_and_those_of_validation_never(monkeypatch):
+    labels = [0, 1, 2] * 4
+    watched = side([0, 1, 2], first=12)
+    shown = coloured([*labels, 0, 1, 2], height=32, width=24)
+    learned, validated = [], []
+
+    def note(images, **options):
+        learned.append(images.copy())
+        return to_input(images, **options)
+
+    def note_watched(network, batches, **options):
+        kept = list(batches)
+        validated.extend(kept)
+        return outputs_of(network, kept, **options)
+
+    monkeypatch.setattr("pipeline.train.to_input", note)
+    monkeypatch.setattr("pipeline.train.outputs_of", note_watched)
+    _, _, _, asked = run(
+        labels, validation=watched, images=shown, jitter=JITTER, epochs=3, batch_images=6, validate_every=2, seed=5
+    )
+    asked = [names for names in asked if len(names) == 6]  # without those of validation
+    assert len(asked) == len(learned) == 6
+    for iteration, (names, images) in enumerate(zip(asked, learned, strict=True)):
+        own = [int(name) for name in names]
+        changes = draw_changes(JITTER, own, seed=5, epoch=iteration // 2)
+        np.testing.assert_array_equal(images, alter_images(shown[own], changes))
+    assert len(validated) == 3
+    for images in validated:
+        np.testing.assert_array_equal(images, shown[12:])
+
+
+def test_altering_nothing_changes_no_weight_and_altering_does_so_by_the_seed():
+    labels = [0, 1, 2] * 3
+    plain, none, some, again = (
+        copy_of(run(labels, network=start(), epochs=1, **options)[0])
+        for options in ({}, {"jitter": Jitter()}, {"jitter": JITTER}, {"jitter": JITTER})
+    )
+    assert all(torch.equal(plain[key], none[key]) for key in plain)
+    assert all(torch.equal(some[key], again[key]) for key in plain)
+    assert not all(torch.equal(plain[key], some[key]) for key in plain)
