@@ -72,7 +72,7 @@ def ours(clips: Sequence[np.ndarray], path: Path, fft_length: int) -> None:
 
 
 def images_of(samples: np.ndarray, spec: SpectrogramSpec) -> np.ndarray:
-    """Images (n_blocks, 227, 227, 3) of a clip, each block at -23 LUFS."""
+    """Rendered (n_blocks, 227, 227, 3) of a clip, each block at -23 LUFS."""
     blocks, scratch = naive.blocks_of(samples), Scratch()
     starts = np.arange(len(blocks)) * naive.SLIDE
     powers = gate_powers([samples], starts, np.full(len(blocks), naive.BLOCK), sample_rate=naive.RATE)

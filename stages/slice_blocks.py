@@ -13,6 +13,7 @@ def main(corpus: StageItem, params: Path = Path("params.yaml")) -> None:
     slice_corpus(
         corpus,
         sample_rate=p.audio.sample_rate,
+        whole_clips=p.slice.whole_clips,
         block_seconds=p.slice.block_seconds,
         slide_seconds=p.slice.slide_seconds,
         short_clips=p.slice.short_clips,

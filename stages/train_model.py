@@ -21,7 +21,9 @@ def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
         network_name=model.name,
         init=model.init,
         dropout=model.dropout,
-        recipe=Recipe(seed=seed, normalise=model.normalise, jitter=Jitter(**p.augment.of_images), **chosen),
+        recipe=Recipe(
+            seed=seed, normalise=model.normalise, whiten=model.whiten, jitter=Jitter(**p.augment.of_images), **chosen
+        ),
         validation=p.split.validation,
         balanced=p.split.balance != "none",
         seed=p.augment.seed,

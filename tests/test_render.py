@@ -9,11 +9,12 @@ from made import RATE, block, noise, store_blocks, store_clips, tone
 from pipeline import render
 from pipeline.altered import Source
 from pipeline.errors import CorpusError, StoreError
+from pipeline.features.representations import ImageSpec, Picture
 from pipeline.features.scales import refuse_unequal_bands
 from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image
 from pipeline.listing import list_spectrograms
 from pipeline.normalize import normalize_corpus
-from pipeline.render import ImageSpec, render_corpus
+from pipeline.render import render_corpus
 from pipeline.slicing import slice_corpus
 from pipeline.store.arrays import attributes_of, decode_texts, digest_of, open_arrays
 from pipeline.store.paths import SPECTROGRAMS, SPECTROGRAMS_LIST, blocks_csv, clips_h5, loudness_csv, spectrograms_h5
@@ -63,7 +64,7 @@ def prepare(corpus="made", *, sounds=None, method="lufs", **changes):
 
 
 def rendered(corpus="made", *, n_workers=1, spec=SPEC):
-    n = render_corpus(corpus, spectrogram=spec, image=IMAGE, n_workers=n_workers)
+    n = render_corpus(corpus, Picture(spec, IMAGE), n_workers=n_workers)
     with open_arrays(spectrograms_h5(corpus)) as file:
         images, texts = file["images"][:], decode_texts(file["block_id"][:])
         assert n == len(images) == len(texts)

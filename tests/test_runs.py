@@ -25,11 +25,11 @@ from pipeline.errors import ModelError, SplitError, StoreError
 from pipeline.fold_baselines import fit_baselines
 from pipeline.models.checkpoint import load_model
 from pipeline.models.inference import outputs_of
+from pipeline.models.preparation import Preparation
 from pipeline.runs import predict_run
 from pipeline.split.choices import Choices
 from pipeline.split.corpora import split_corpora
 from pipeline.store.folds import read_fold, read_outputs
-from pipeline.store.images import open_images
 from pipeline.store.paths import (
     SPECTROGRAMS_LIST,
     SPLIT,
@@ -39,6 +39,7 @@ from pipeline.store.paths import (
     outputs_h5,
     spectrograms_h5,
 )
+from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, SpectrogramFile, SplitRow, read_rows, write_rows
 from pipeline.train import Side
 
@@ -72,7 +73,7 @@ def in_finished(finished, monkeypatch):
 
 
 def test_the_model_says_what_it_is(in_finished):
-    _, card = load_model(model_folder("1-a"))
+    _, card, _ = load_model(model_folder("1-a"))
     (listed,) = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
     assert card.network == SMALL
     assert card.classes == CLASSES
@@ -184,12 +185,14 @@ def test_every_block_is_predicted_in_the_order_of_the_split(in_finished):
 
 
 def test_predictions_are_those_of_the_saved_network_for_the_named_image(in_finished):
-    network, _ = load_model(model_folder("1-a"))
+    network, _, _ = load_model(model_folder("1-a"))
     outputs = read_outputs(outputs_h5("1-a"), "logits", "features")
-    with open_images(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
+    with open_rendered(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
         for row in (0, 17, 35):
             picture = images.batch([outputs.block_ids[row]])
-            ((logits, features),) = outputs_of(network, [picture], normalise="unit", device=ON_CPU.prepare())
+            ((logits, features),) = outputs_of(
+                network, [picture], preparation=Preparation(normalise="unit"), device=ON_CPU.prepare()
+            )
             np.testing.assert_allclose(outputs.values["logits"][row], logits[0], rtol=1e-3, atol=1e-5)
             np.testing.assert_allclose(outputs.values["features"][row], features[0], rtol=1e-3, atol=1e-5)
     assert np.ptp(outputs.values["logits"], axis=0).min() > 0

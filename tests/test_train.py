@@ -10,8 +10,9 @@ from torch import nn
 
 from pipeline.augment.images import Jitter, alter_images, draw_changes
 from pipeline.errors import ModelError
-from pipeline.models.inference import outputs_of, to_input
+from pipeline.models.inference import outputs_of
 from pipeline.models.networks import start_network
+from pipeline.models.preparation import Preparation
 from pipeline.train import Side, provenance, train_network
 
 CPU = torch.device("cpu")
@@ -51,6 +52,7 @@ def run(labels, *, network=None, validation=None, images=None, on_point=None, **
         validation,
         n_classes=3,
         recipe=recipe(**changed),
+        preparation=Preparation(normalise="unit"),
         device=CPU,
         on_point=on_point or points.append,
     )
@@ -78,7 +80,7 @@ def test_a_separable_problem_is_learnt():
     assert points[-1].loss < 0.1
     assert points[-1].uar == points[-1].accuracy == 1
     unseen = coloured(labels, height=32, width=24, seed=9)
-    ((logits, _),) = outputs_of(network, [unseen], normalise="unit", device=CPU)
+    ((logits, _),) = outputs_of(network, [unseen], preparation=Preparation(normalise="unit"), device=CPU)
     assert logits.argmax(axis=1).tolist() == labels
 
 
@@ -258,7 +260,7 @@ def test_the_watched_sides_numbers_by_hand():
 
     def look(point):
         if point.side == "validation":
-            ((logits, _),) = outputs_of(network, [images[3:]], normalise="unit", device=CPU)
+            ((logits, _),) = outputs_of(network, [images[3:]], preparation=Preparation(normalise="unit"), device=CPU)
             seen.append((point, logits))
 
     network = start()
@@ -465,31 +467,20 @@ def test_images_are_altered_anew_in_every_epoch_and_those_of_validation_never(mo
     labels = [0, 1, 2] * 4
     watched = side([0, 1, 2], first=12)
     shown = coloured([*labels, 0, 1, 2], height=32, width=24)
-    learned, validated = [], []
+    seen, to_input = [], Preparation.to_input
 
-    def note(images, **options):
-        learned.append(images.copy())
-        return to_input(images, **options)
+    def note(self, values, device):
+        seen.append(values.copy())
+        return to_input(self, values, device)
 
-    def note_watched(network, batches, **options):
-        kept = list(batches)
-        validated.extend(kept)
-        return outputs_of(network, kept, **options)
-
-    monkeypatch.setattr("pipeline.train.to_input", note)
-    monkeypatch.setattr("pipeline.train.outputs_of", note_watched)
-    _, _, _, asked = run(
-        labels, validation=watched, images=shown, jitter=JITTER, epochs=3, batch_images=6, validate_every=2, seed=5
-    )
-    asked = [names for names in asked if len(names) == 6]  # without those of validation
-    assert len(asked) == len(learned) == 6
-    for iteration, (names, images) in enumerate(zip(asked, learned, strict=True)):
-        own = [int(name) for name in names]
-        changes = draw_changes(JITTER, own, seed=5, epoch=iteration // 2)
-        np.testing.assert_array_equal(images, alter_images(shown[own], changes))
-    assert len(validated) == 3
-    for images in validated:
-        np.testing.assert_array_equal(images, shown[12:])
+    monkeypatch.setattr(Preparation, "to_input", note)
+    options = {"epochs": 3, "batch_images": 6, "validate_every": 2, "seed": 5}
+    _, _, _, asked = run(labels, validation=watched, images=shown, jitter=JITTER, **options)
+    own = [[int(name) for name in names] for names in asked]
+    assert [len(rows) for rows in own] == [len(values) for values in seen] == [6, 6, 3] * 3
+    for i, (rows, values) in enumerate(zip(own, seen, strict=True)):
+        changes = draw_changes(JITTER, rows, seed=5, epoch=i // 3)
+        np.testing.assert_array_equal(values, shown[12:] if i % 3 == 2 else alter_images(shown[rows], changes))
 
 
 def test_altering_nothing_changes_no_weight_and_altering_does_so_by_the_seed():

@@ -63,29 +63,30 @@ def nuisance_facts(clips: Sequence[Clip], blocks: Sequence[Block], gains: Sequen
     return facts
 
 
-def thumbnails(images: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-    """Shrink images to area means over a 14 x 14 grid.
+def thumbnails(blocks: Iterable[NDArray[Any]]) -> NDArray[np.float32]:
+    """Shrink pictures, or the channels of stacks, to area means over a 14 x 14 grid.
 
     A pixel across an edge of the grid counts in each cell by the share of it that lies there: exact for every size. The
-    sums are of whole numbers and lose none, so every machine finds the same bytes.
+    sums over images are of whole numbers and lose none, so every machine finds the same bytes.
 
     Parameters
     ----------
-    images
-        Images (height, width, 3), or batches of them (n, height, width, 3), taken one at a time.
+    blocks
+        Images (height, width, 3), uint8, or stacks (n_channels, height, width), float32, or batches of them (n, ...),
+        taken one at a time.
 
     Returns
     -------
     array
-        (n_images, 14 * 14 * 3), 0 to 1, row by row from the top, left to right, channels last.
+        (n_blocks, 14 * 14 * n_channels), of images 0 to 1, row by row from their first, channels last.
 
     Raises
     ------
     StoreError
-        If an image is not 8-bit RGB.
+        If a block is neither.
     """
     with threadpool_limits(limits=1, user_api="blas"):  # products this small lose by threads, much on a busy machine
-        rows = [_shrink(image) for batch in images for image in (batch if batch.ndim == 4 else [batch])]
+        rows = [_shrink(block) for batch in blocks for block in (batch if batch.ndim == 4 else [batch])]
     return np.stack(rows) if rows else np.empty((0, THUMBNAIL_CELLS**2 * 3), dtype=np.float32)
 
 
@@ -156,7 +157,7 @@ def majority(labels: Integers, train: Flags, *, n_classes: int) -> Floats:
 
 def all_baselines(
     facts: Floats,
-    small_images: NDArray[np.float32],
+    small_images: NDArray[np.float32] | None,
     labels: Integers,
     *,
     train: Flags,
@@ -168,7 +169,8 @@ def all_baselines(
     Parameters
     ----------
     facts, small_images
-        From `nuisance_facts` (n, 5) and `thumbnails` (n, 588).
+        From `nuisance_facts` (n, 5) and `thumbnails` (n, 14 * 14 * n_channels); None where there are none, and then
+        there is no such baseline.
     labels
         (n,).
     train
@@ -181,31 +183,43 @@ def all_baselines(
     MetricsError, SplitError
         As `fit_predict` and `majority`.
     """
-    return {
+    found = {
         "majority": majority(labels, train_before_balance, n_classes=n_classes),
         "nuisance": fit_predict(facts, labels, train, n_classes=n_classes),
-        "thumbnail": fit_predict(small_images, labels, train, n_classes=n_classes),
     }
+    if small_images is not None:
+        found["thumbnail"] = fit_predict(small_images, labels, train, n_classes=n_classes)
+    return found
 
 
 def _log(value: float) -> float:
     return math.log(value) if value > 0 else -math.inf
 
 
-def _shrink(image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Area means of one image: (height, width, 3) -> (14 * 14 * 3,); one at a time stays in the processor's cache."""
-    if image.ndim != 3 or image.shape[-1] != 3 or image.dtype != np.uint8 or image.size == 0:
+def _shrink(block: NDArray[Any]) -> NDArray[np.float32]:
+    """Area means of one block: (14 * 14 * n_channels,); one at a time stays in the processor's cache."""
+    if block.ndim == 3 and block.size and block.dtype == np.float32:
+        return _shrink_stack(block)
+    if block.ndim != 3 or block.shape[-1] != 3 or block.dtype != np.uint8 or block.size == 0:
         raise StoreError(
-            f"an image {image.dtype} {image.shape}: need uint8 (height, width, 3): "
-            "set the representation to colour images, or leave the thumbnail out"
+            f"a block {block.dtype} {block.shape}: need uint8 (height, width, 3) or float32 (n_channels, height, "
+            "width): set representation.kind to image or stack, or leave the thumbnail out"
         )
-    height, width, _ = image.shape
+    height, width, _ = block.shape
     # Whole numbers in both sums: up to 255 * height, which single precision holds, and 255 * height * width.
-    rows = _shares(height, 1).astype(np.float32) @ image.reshape(height, width * 3).astype(
+    rows = _shares(height, 1).astype(np.float32) @ block.reshape(height, width * 3).astype(
         np.float32
     )  # (14, width * 3)
     cells = rows.astype(np.float64) @ _shares(width, 3).T / (255 * height * width)  # (14, 14 * 3)
     small: NDArray[np.float32] = cells.ravel().astype(np.float32)
+    return small
+
+
+def _shrink_stack(stack: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Area means of a stack (n_channels, height, width): (14 * 14 * n_channels,)."""
+    _, height, width = stack.shape
+    cells = _shares(height, 1) @ stack.astype(np.float64) @ _shares(width, 1).T / (height * width)
+    small: NDArray[np.float32] = np.moveaxis(cells, 0, -1).ravel().astype(np.float32)  # channels last
     return small
 
 

@@ -15,7 +15,8 @@ from pipeline.store.folds import Fold, Outputs, read_fold, read_outputs
 from pipeline.store.paths import ANSWERS, METRICS, PLOTS, SPLIT_METRICS, baselines_h5, curves_csv, outputs_h5, run_key
 from pipeline.store.tables import Answer, ClipAnswer, Curve, CurvePoint, read_rows, write_rows
 
-BASELINES = ("majority", "nuisance", "thumbnail")
+BASELINES = ("majority", "nuisance")
+OPTIONAL_BASELINES = ("thumbnail",)  # of what has pictures
 Floats = NDArray[np.float64]
 
 
@@ -75,9 +76,9 @@ def evaluate_runs(
     return metrics
 
 
-def _read(fold: Fold, path: Path, *names: str) -> Outputs:
+def _read(fold: Fold, path: Path, *names: str, optional: Sequence[str] = ()) -> Outputs:
     """Read outputs of a fold, and refuse those of another split."""
-    outputs = read_outputs(path, *names)
+    outputs = read_outputs(path, *names, optional=optional)
     now = [row.block_id for row in fold.rows], [row.side for row in fold.rows], list(fold.classes)
     if (outputs.block_ids, outputs.sides, list(outputs.about["classes"])) != now:
         raise MetricsError(f"{path}: predicts other blocks, sides or classes than the present split: run `dvc repro`")
@@ -112,10 +113,15 @@ def _test_blocks(sides: Mapping[int, Fold]) -> AnsweredBlocks:
 
 def _baselines(sides: Mapping[int, Fold]) -> dict[str, Floats]:
     """Probabilities of every test block under each baseline."""
-    outputs = {fold: _read(side, baselines_h5(fold), *BASELINES) for fold, side in sides.items()}
+    outputs = {
+        fold: _read(side, baselines_h5(fold), *BASELINES, optional=OPTIONAL_BASELINES) for fold, side in sides.items()
+    }
+    names = [
+        name for name in (*BASELINES, *OPTIONAL_BASELINES) if all(name in output.values for output in outputs.values())
+    ]
     return {
         name: np.concatenate([_of_test(side, outputs[fold].values[name]) for fold, side in sides.items()])
-        for name in BASELINES
+        for name in names
     }
 
 

@@ -42,10 +42,10 @@ def chance_of(metrics: Mapping[str, Any]) -> float:
 
 def how_to_read(metrics: Mapping[str, Any]) -> str:
     """Say what UAR is, what guessing gives, and what the baselines know."""
+    thumbnail = "; a 14 x 14 thumbnail" if "thumbnail" in metrics["baselines"] else ""
     return (
         f"UAR is the mean of the classes' recalls: {chance_of(metrics):.2f} is what guessing gives. Baselines, on the "
-        "same split: the most frequent class; length, loudness, bandwidth, noise floor and padding; a 14 x 14 "
-        "thumbnail."
+        f"same split: the most frequent class; length, loudness, bandwidth, noise floor and padding{thumbnail}."
     )
 
 

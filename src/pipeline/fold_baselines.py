@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pipeline.baselines import all_baselines, nuisance_facts, thumbnails
 from pipeline.errors import StoreError
 from pipeline.store.folds import read_fold, write_outputs
-from pipeline.store.images import open_images
 from pipeline.store.paths import SPECTROGRAMS_LIST, baselines_h5, blocks_csv, clips_csv, loudness_csv
+from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, Clip, Gain, SpectrogramFile, read_all, read_rows
 
 
@@ -28,8 +28,9 @@ def fit_baselines(fold_index: int, corpora: Sequence[str]) -> None:
             f"{unknown[0]}: run `dvc repro`"
         )
     facts = nuisance_facts(clips, [blocks[row.block_id] for row in fold.rows], gains)
-    with open_images(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
-        small = thumbnails(images.batch([row.block_id]) for row in fold.rows)
+    with open_rendered(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
+        has_thumbnails = images.kind != "features"
+        small = thumbnails(images.batch([row.block_id]) for row in fold.rows) if has_thumbnails else None
     probabilities = all_baselines(
         facts,
         small,

@@ -1,11 +1,15 @@
-"""Spectrogram images of all corpora -> the list of what was rendered, by content."""
+"""The rendered blocks of all corpora -> the list of what was rendered, by content."""
 
 from collections.abc import Sequence
 
 from pipeline.features.scales import refuse_unequal_bands
-from pipeline.store.arrays import digest_of, open_arrays
+from pipeline.store.arrays import attributes_of, digest_of, open_arrays
 from pipeline.store.paths import SPECTROGRAMS_LIST, spectrograms_h5
+from pipeline.store.rendered import dataset_of
 from pipeline.store.tables import SpectrogramFile, write_rows
+
+# The parameter that sets up to which frequency each kind looks.
+LIMITS = {"image": "spectrogram.max_hz", "stack": "stack.max_hz", "features": "audio.sample_rate"}
 
 
 def list_spectrograms(corpora: Sequence[str]) -> list[SpectrogramFile]:
@@ -16,14 +20,16 @@ def list_spectrograms(corpora: Sequence[str]) -> list[SpectrogramFile]:
     CorpusError
         As `refuse_unequal_bands` says, across the corpora.
     """
-    rows, rates, max_hz = [], {}, 0.0
+    rows, rates, max_hz, limit = [], {}, 0.0, ""
     for corpus in corpora:
         path = spectrograms_h5(corpus)
         with open_arrays(path) as file:
-            rows.append(SpectrogramFile(corpus=corpus, path=path.as_posix(), sha256=digest_of(file, "images")))
+            rows.append(SpectrogramFile(corpus=corpus, path=path.as_posix(), sha256=digest_of(file, dataset_of(file))))
             for attribute in ("least_source_rate", "most_source_rate"):
                 rates[f"corpus {corpus} ({attribute.replace('_', ' ')})"] = int(file.attrs[attribute])
-            max_hz = max(max_hz, float(file.attrs["max_hz"]))
-    refuse_unequal_bands(rates, max_hz=max_hz)
+            about = attributes_of(file)
+            max_hz = max(max_hz, float(about.get("reached_hz", about["max_hz"])))
+            limit = "audio.sample_rate" if "reached_hz" in about else LIMITS[about.get("kind", "image")]
+    refuse_unequal_bands(rates, max_hz=max_hz, limit=limit)
     write_rows(SPECTROGRAMS_LIST, SpectrogramFile, rows)
     return rows

@@ -1,7 +1,8 @@
-"""Blocks of one corpus -> spectrogram images in HDF5."""
+"""Blocks of one corpus -> what the chosen representation makes of them, in HDF5."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,33 +10,23 @@ from numpy.typing import NDArray
 from pipeline.altered import Source, jobs_ahead, sources
 from pipeline.augment.variants import RECORDING, Variant
 from pipeline.console import track
+from pipeline.errors import CorpusError
+from pipeline.features.representations import IMAGES, Representation, reached_hz
 from pipeline.features.scales import refuse_unequal_bands
 from pipeline.features.scratch import Scratch
-from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image
 from pipeline.parallel import in_order
 from pipeline.store.arrays import ArrayWriter, digest_of, encode_texts, new_arrays, open_arrays
 from pipeline.store.paths import blocks_csv, clips_csv, clips_h5, loudness_csv, spectrograms_h5
 from pipeline.store.sound import Samples, read_run, runs_of_blocks
 from pipeline.store.tables import Block, Clip, Gain, read_keyed, read_rows
 
-
-@dataclass(frozen=True)
-class ImageSpec:
-    """All that defines an image of a dB matrix."""
-
-    low_db: float
-    high_db: float
-    colormap: str
-    n_colours: int
-    height: int  # pixels
-    width: int  # pixels
+LEAST_CHUNK = 2**12  # bytes: rows of a few numbers share a chunk
 
 
 def render_corpus(
     corpus: str,
+    representation: Representation,
     *,
-    spectrogram: SpectrogramSpec,
-    image: ImageSpec,
     n_workers: int,
     variants: Sequence[Variant] = (RECORDING,),
     seed: int = 0,
@@ -47,43 +38,70 @@ def render_corpus(
     Raises
     ------
     CorpusError
-        If the axis reaches above what some of the corpus's sources hold, and others do.
+        If a block is too short for the representation, or that reaches above what some of the corpus's sources hold,
+        and others do.
     """
     clips = read_keyed(clips_csv(corpus), Clip, "clip_id")
     blocks = read_rows(blocks_csv(corpus), Block)
     gains = read_keyed(loudness_csv(corpus), Gain, "block_id")
     rates = {block.clip_id: clips[block.clip_id].source_rate for block in blocks}
-    refuse_unequal_bands(rates, max_hz=spectrogram.max_hz)
+    _refuse_short(blocks, representation)
+    reached = max(reached_hz(representation, block.n_samples) for block in blocks)
+    refuse_unequal_bands(rates, max_hz=reached, limit=limit_of(representation))
+    name = representation.dataset
     with open_arrays(clips_h5(corpus)) as sound, new_arrays(spectrograms_h5(corpus)) as arrays:
-        arrays.create("images", row_shape=(image.height, image.width, 3), dtype=np.uint8)
+        rows = 1 if name == IMAGES else max(1, LEAST_CHUNK // row_bytes(representation))
+        arrays.create(name, row_shape=representation.shape, dtype=representation.dtype, rows_in_chunk=rows)
         arrays.create("block_id", row_shape=(), dtype=_texts(blocks).dtype, rows_in_chunk=1024)
-        rate = spectrogram.sample_rate
+        rate = representation.sample_rate
         given = sources(
             sound["audio"], clips, blocks, variants=variants, seed=seed, sample_rate=rate, n_workers=n_workers
         )
         jobs = (
-            (read_run(source.audio, source.clip, run), [gains[block.block_id] for block in run], spectrogram, image)
+            (read_run(source.audio, source.clip, run), [gains[block.block_id] for block in run], representation)
             for source, run in _runs(given)
         )
         results = in_order(_render_run, jobs, n_workers=n_workers, ahead=jobs_ahead(variants))
-        for _ in track(_append(arrays, results), label=f"render {corpus}", total=len(blocks), unit="blocks"):
+        appended = _append(arrays, name, results)
+        for _ in track(appended, label=f"render {corpus}", total=len(blocks), unit="blocks"):
             pass
         arrays.append("block_id", _texts(blocks))
         attributes = {
-            **asdict(spectrogram),
-            **asdict(image),
+            **representation.attributes(),
             "least_source_rate": min(rates.values()),
             "most_source_rate": max(rates.values()),
         }
+        if representation.resample_samples:
+            attributes["reached_hz"] = reached
         arrays.finish({**attributes, "sound_sha256": digest_of(sound, "audio")})
     return len(blocks)
 
 
-def _append(arrays: ArrayWriter, results: Iterable[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    """Write images run by run, and pass on each of them."""
-    for pictures in results:
-        arrays.append("images", pictures)
-        yield from pictures
+def limit_of(representation: Representation) -> str:
+    """The parameter that sets up to which true frequency is looked; of relative ones only the rate does."""
+    return "audio.sample_rate" if representation.resample_samples else representation.limit
+
+
+def row_bytes(representation: Representation) -> int:
+    """Bytes of one block's values."""
+    return math.prod(representation.shape) * np.dtype(representation.dtype).itemsize
+
+
+def _refuse_short(blocks: Sequence[Block], representation: Representation) -> None:
+    shortest = min(blocks, key=lambda block: block.n_samples)
+    there = representation.resample_samples or shortest.n_samples
+    if there < representation.least_samples:
+        raise CorpusError(
+            f"block {shortest.block_id} has {there} samples, and representation.kind {representation.kind} needs "
+            f"{representation.least_samples}: use shorter windows or frames, or longer blocks"
+        )
+
+
+def _append(arrays: ArrayWriter, name: str, results: Iterable[NDArray[Any]]) -> Iterator[NDArray[Any]]:
+    """Write blocks run by run, and pass on each of them."""
+    for rendered in results:
+        arrays.append(name, rendered)
+        yield from rendered
 
 
 def _texts(blocks: Sequence[Block]) -> NDArray[np.bytes_]:
@@ -96,14 +114,11 @@ def _runs(given: Iterable[Source]) -> Iterator[tuple[Source, list[Block]]]:
             yield source, run
 
 
-def _render_run(
-    blocks: Sequence[Samples], gains: Sequence[Gain], spectrogram: SpectrogramSpec, image: ImageSpec
-) -> NDArray[np.uint8]:
-    """Images (n, height, width, 3) of some blocks."""
-    pictures = np.empty((len(blocks), image.height, image.width, 3), dtype=np.uint8)
-    scratch, drawing = Scratch(), asdict(image)
-    for picture, samples, gain in zip(pictures, blocks, gains, strict=True):
+def _render_run(blocks: Sequence[Samples], gains: Sequence[Gain], representation: Representation) -> NDArray[Any]:
+    """Values (n, ...) of some blocks."""
+    rendered = np.empty((len(blocks), *representation.shape), dtype=representation.dtype)
+    scratch = Scratch()
+    for values, samples, gain in zip(rendered, blocks, gains, strict=True):
         factor = 10 ** (gain.gain_db / 20)
-        decibels = band_decibels(samples, spectrogram, offset=gain.offset, gain=factor, scratch=scratch)
-        picture[:] = draw_image(decibels, **drawing, scratch=scratch)
-    return pictures
+        values[:] = representation.render(samples, offset=gain.offset, gain=factor, scratch=scratch)
+    return rendered

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 
 from pipeline.augment.attach import attach_variants
-from pipeline.console import track
+from pipeline.console import say, track
 from pipeline.errors import SplitError, StoreError
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
-from pipeline.models.inference import batches, choose_device, outputs_of, prepare_torch, refuse_unfit_images
+from pipeline.models.inference import batches, choose_device, outputs_of, prepare_torch, refuse_unfit_shape
 from pipeline.models.networks import start_network
+from pipeline.models.preparation import fit_preparation, n_channels_of
 from pipeline.models.weights import read_weights
 from pipeline.store.files import write_json
 from pipeline.store.folds import Fold, read_fold, write_outputs
-from pipeline.store.images import open_images
 from pipeline.store.paths import (
     SPECTROGRAMS_LIST,
     VARIANTS,
@@ -26,6 +26,7 @@ from pipeline.store.paths import (
     run_key,
     weights_folder,
 )
+from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, CurvePoint, LiveTable, SpectrogramFile, read_rows
 from pipeline.train import Recipe, Side, provenance, train_network
 
@@ -84,20 +85,35 @@ def train_run(
     fold = read_fold(fold_index)
     listed = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
     state, start = read_weights(weights_folder(member), network_name)
-    network = start_network(
-        network_name, n_classes=len(fold.classes), weights=state, init=init, seed=recipe.seed, dropout=dropout
-    )
+    training = _side(_with_variants(fold, balanced=balanced, seed=seed), "train")
     watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
     key = run_key(fold_index, member)
-    with open_images(listed) as images, LiveTable(curves_csv(key), CurvePoint) as curves:
-        refuse_unfit_images(network, network_name, images.shape, normalise=recipe.normalise)
+    with open_rendered(listed) as images, LiveTable(curves_csv(key), CurvePoint) as curves:
+        n_channels = n_channels_of(images.kind, images.shape)
+        network = start_network(
+            network_name,
+            n_classes=len(fold.classes),
+            weights=state,
+            init=init,
+            seed=recipe.seed,
+            dropout=dropout,
+            n_channels=n_channels,
+        )
+        refuse_unfit_shape(network, network_name, images.shape, kind=images.kind, normalise=recipe.normalise)
+        preparation, n_anomalous = fit_preparation(
+            images, training.block_ids, normalise=recipe.normalise, whiten=recipe.whiten, seed=recipe.seed
+        )
+        if images.kind == "features":
+            n_values = len(training.block_ids) * images.shape[0]
+            say(f"train {key}: {n_anomalous} of {n_values} values of the training blocks were anomalous and replaced")
         kept = train_network(
             network,
             images,
-            _side(_with_variants(fold, balanced=balanced, seed=seed), "train"),
+            training,
             _side(fold, watched) if watched else None,
             n_classes=len(fold.classes),
             recipe=recipe,
+            preparation=preparation,
             device=device,
             on_point=curves.append,
         )
@@ -112,8 +128,12 @@ def train_run(
             images_sha256={row.corpus: row.sha256 for row in listed},
             kept_iteration=kept,
             selected_on_test=watched == "test" and recipe.keep == "best",
+            kind=images.kind,
+            n_channels=n_channels,
+            whiten=recipe.whiten,
+            n_anomalous=n_anomalous,
         )
-    save_model(model_folder(key), network, card)
+    save_model(model_folder(key), network, card, preparation)
     write_json(model_folder(key) / "provenance.json", provenance(device))
 
 
@@ -122,16 +142,18 @@ def predict_run(fold_index: int, member: str, *, compute: Compute) -> None:
     device = compute.prepare()
     fold = read_fold(fold_index)
     key = run_key(fold_index, member)
-    network, card = load_model(model_folder(key))
+    network, card, preparation = load_model(model_folder(key))
     if card.classes != fold.classes:
         raise StoreError(
             f"{model_folder(key)}: trained for {card.classes}, the split has {fold.classes}: run `dvc repro`"
         )
     block_ids = [row.block_id for row in fold.rows]
     network.to(device)
-    with open_images(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
+    with open_rendered(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
+        if images.representation != card.representation:
+            raise StoreError(f"{model_folder(key)}: trained on another representation of the blocks: run `dvc repro`")
         pictures = (images.batch(ids) for ids in batches(block_ids, PREDICT_BATCH))
-        outputs = outputs_of(network, pictures, normalise=card.normalise, device=device)
+        outputs = outputs_of(network, pictures, preparation=preparation, device=device)
         n_batches = -(-len(block_ids) // PREDICT_BATCH)
         results = list(track(outputs, label=f"predict {key}", total=n_batches, unit="batches"))
     logits, features = (np.concatenate(parts) for parts in zip(*results, strict=True))

@@ -30,11 +30,12 @@ def slice_corpus(
     tail: str,
     silent_below_lu: float | None,
     variants: Sequence[Variant] = (RECORDING,),
+    whole_clips: bool = False,
 ) -> tuple[list[Block], list[LeftOut]]:
     """Cut every clip of a corpus into blocks and write both tables.
 
     `silent_below_lu` says how far below its clip's loudness a block counts as silent and is left out, LU; with None
-    every block is kept.
+    every block is kept. With `whole_clips` each clip is one block, and the parameters of the cut are not looked at.
 
     Each of `variants` is cut as a clip of its own altered length; its blocks follow those of the recording. An altered
     block is silent where the stretch of the recording that it is made of is, and a clip without blocks of its own has
@@ -52,14 +53,17 @@ def slice_corpus(
     left_out: list[LeftOut] = []
     for clip in clips:
         for variant in variants:
+            n_samples = altered_samples(clip.n_samples, variant)
+            length = n_samples if whole_clips else block_samples
+            # a slide shorter than a whole clip makes no second block: nothing is left after the first
             cut = cut_clip(
-                altered_samples(clip.n_samples, variant),
-                block_samples=block_samples,
+                n_samples,
+                block_samples=length,
                 slide_samples=slide_seconds * sample_rate,
                 short_clips=short_clips,
                 tail=tail,
             )
-            blocks += [_block(clip, variant, start, block_samples, cut.fill) for start in cut.starts]
+            blocks += [_block(clip, variant, start, length, cut.fill) for start in cut.starts]
             if variant.number == 0 and cut.tail_samples:
                 reason, n = (TAIL, 0) if cut.starts else (SHORT, 1)
                 left_out.append(_left_out(clip, reason, n_blocks=n, n_samples=cut.tail_samples, rate=sample_rate))

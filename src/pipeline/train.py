@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from pipeline.augment.images import Jitter, alter_images, draw_changes
 from pipeline.console import track
 from pipeline.errors import ModelError
-from pipeline.models.inference import batches, outputs_of, to_input
+from pipeline.models.inference import batches, outputs_of
 from pipeline.models.networks import Network, seeded
-from pipeline.store.images import Images
+from pipeline.models.preparation import Preparation
+from pipeline.store.rendered import Rendered
 from pipeline.store.tables import CurvePoint
 
 
@@ -45,6 +46,7 @@ class Recipe:
     keep: str
     normalise: str
     seed: int
+    whiten: str = "none"
     jitter: Jitter = field(default_factory=Jitter)
 
 
@@ -52,7 +54,7 @@ class Recipe:
 FIXES = {
     "does not have a deterministic implementation": "set train.deterministic to false, or train.device to cpu",
     "out of memory": "lower train.batch_images, or set train.device to cpu",
-    "can't allocate memory": "lower train.batch_images, or set image.height and image.width lower",
+    "can't allocate memory": "lower train.batch_images, or the height and width of image or stack",
     "more than 1 value per channel": "set train.batch_images to 2 or more: batch normalisation needs two images",
 }
 
@@ -101,16 +103,19 @@ class _Best:
 
 def train_network(
     network: Network,
-    images: Images,
+    images: Rendered,
     training: Side,
     validation: Side | None,
     *,
     n_classes: int,
     recipe: Recipe,
+    preparation: Preparation,
     device: torch.device,
     on_point: Callable[[CurvePoint], None],
 ) -> int:
     """Train `network` in place; return the iteration whose weights it ends with.
+
+    `preparation` turns what was rendered into the network's input.
 
     Every epoch visits the training side once in a new seeded order, its images altered anew as `recipe.jitter` says.
     Every `recipe.validate_every` iterations, and at the end, `on_point` gets the training side's means since the last
@@ -135,7 +140,7 @@ def train_network(
                 changes = draw_changes(recipe.jitter, chosen.tolist(), seed=recipe.seed, epoch=pass_)
                 pictures = alter_images(pictures, changes)
             with _explained(iteration):
-                batch = to_input(pictures, normalise=recipe.normalise, device=device)
+                batch = preparation.to_input(pictures, device)
                 losses, predicted = _step(network, optimizer, batch, torch.from_numpy(labels).to(device))
             _refuse_infinite(losses, iteration)
             tally.add(losses, labels, predicted)
@@ -145,7 +150,7 @@ def train_network(
             on_point(tally.point(iteration, epoch, "train"))
             tally = _Tally(n_classes)
             if validation is not None:
-                watched = _validate(network, images, validation, recipe, device, n_classes)
+                watched = _validate(network, images, validation, preparation, device, n_classes)
                 _refuse_infinite(watched.losses, iteration)
                 point = watched.point(iteration, epoch, "validation")
                 on_point(point)
@@ -216,11 +221,11 @@ def _step(
 
 
 def _validate(
-    network: Network, images: Images, side: Side, recipe: Recipe, device: torch.device, n_classes: int
+    network: Network, images: Rendered, side: Side, preparation: Preparation, device: torch.device, n_classes: int
 ) -> _Tally:
     tally = _Tally(n_classes)
     pictures = (images.batch(ids) for ids in batches(side.block_ids, 64))
-    outputs = outputs_of(network, pictures, normalise=recipe.normalise, device=device)
+    outputs = outputs_of(network, pictures, preparation=preparation, device=device)
     for index, (logits, _) in zip(batches(range(len(side.labels)), 64), outputs, strict=True):
         labels = side.labels[list(index)]
         losses = nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels), reduction="none")

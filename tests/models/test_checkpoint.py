@@ -14,6 +14,7 @@ from made_run import changed_json, one_thread  # noqa: F401 - a fixture
 from pipeline.errors import ModelError, StoreError
 from pipeline.models.checkpoint import CARD, WEIGHTS, ModelCard, load_model, save_model
 from pipeline.models.networks import start_network
+from pipeline.models.preparation import Preparation
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 MADE = ModelCard(
@@ -28,12 +29,13 @@ MADE = ModelCard(
     kept_iteration=9,
     selected_on_test=False,
 )
+WAY = Preparation(normalise="imagenet")
 IN_A_NEW_PROCESS = """
 import sys, numpy, torch
 from pathlib import Path
 from pipeline.models.checkpoint import load_model
 torch.set_num_threads(1)
-network, card = load_model(Path(sys.argv[1]))
+network, card, _ = load_model(Path(sys.argv[1]))
 with torch.inference_mode():
     numpy.save(sys.argv[3], network(torch.from_numpy(numpy.load(sys.argv[2]))).numpy())
 """
@@ -45,7 +47,7 @@ def made_network(name="squeezenet1_1", seed=1):
 
 @pytest.fixture
 def saved(tmp_path):
-    save_model(tmp_path / "m", made_network(), MADE)
+    save_model(tmp_path / "m", made_network(), MADE, WAY)
     return tmp_path / "m"
 
 
@@ -72,7 +74,7 @@ def test_another_process_gives_the_same_logits(saved, tmp_path):
 
 
 def test_the_card_comes_back_with_the_weights_digest(saved):
-    network, card = load_model(saved)
+    network, card, _ = load_model(saved)
     assert dataclasses.replace(card, weights_sha256="") == MADE
     assert len(card.weights_sha256) == 64
     assert not network.training
@@ -83,14 +85,14 @@ def test_networks_with_normalisation_and_versions_come_back(tmp_path, name):
     network = made_network(name)
     for value in network.state_dict().values():
         value.add_(1)  # also what is no parameter: running means, counters
-    save_model(tmp_path, network, dataclasses.replace(MADE, network=name))
-    loaded, _ = load_model(tmp_path)
+    save_model(tmp_path, network, dataclasses.replace(MADE, network=name), WAY)
+    loaded, _, _ = load_model(tmp_path)
     assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in network.state_dict().items())
 
 
 def test_the_same_network_is_the_same_bytes_wherever_it_lies(tmp_path):
-    save_model(tmp_path / "a", made_network(), MADE)
-    save_model(tmp_path / "b", made_network().to(memory_format=torch.channels_last), MADE)
+    save_model(tmp_path / "a", made_network(), MADE, WAY)
+    save_model(tmp_path / "b", made_network().to(memory_format=torch.channels_last), MADE, WAY)
     for name in (WEIGHTS, CARD):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -115,7 +117,7 @@ def test_missing_weights_are_refused(saved):
 
 
 def test_the_card_of_another_model_is_refused(saved, tmp_path):
-    save_model(tmp_path / "other", made_network(seed=2), MADE)
+    save_model(tmp_path / "other", made_network(seed=2), MADE, WAY)
     (saved / CARD).write_bytes((tmp_path / "other" / CARD).read_bytes())
     assert "missing or damaged" in refused(saved)
 

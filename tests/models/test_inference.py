@@ -11,17 +11,17 @@ from pipeline.models.inference import (
     choose_device,
     outputs_of,
     prepare_torch,
-    refuse_unfit_images,
-    to_input,
+    refuse_unfit_shape,
 )
 from pipeline.models.networks import Network, start_network
+from pipeline.models.preparation import Preparation
 
 CPU = torch.device("cpu")
 
 
 def pixel(red, green, blue, normalise):
     image = np.array([red, green, blue], dtype=np.uint8).reshape(1, 1, 1, 3)
-    return to_input(image, normalise=normalise, device=CPU).flatten().tolist()
+    return Preparation(normalise=normalise).to_input(image, CPU).flatten().tolist()
 
 
 def test_a_pixel_by_hand():
@@ -34,7 +34,7 @@ def test_a_pixel_by_hand():
 def test_rows_stay_rows_and_channels_come_first():
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 7, 3), dtype=np.uint8)
     before = images.copy()
-    batch = to_input(images, normalise="unit", device=CPU)
+    batch = Preparation(normalise="unit").to_input(images, CPU)
     assert batch.shape == (2, 3, 4, 7)
     assert batch.dtype == torch.float32
     for image, row, column, channel in ((0, 0, 0, 0), (1, 3, 6, 2), (1, 2, 5, 0), (0, 3, 1, 1)):
@@ -120,7 +120,7 @@ def images():
 
 
 def outputs(network, *parts):
-    pairs = list(outputs_of(network, parts, normalise="unit", device=CPU))
+    pairs = list(outputs_of(network, parts, preparation=Preparation(normalise="unit"), device=CPU))
     return tuple(np.concatenate(arrays) for arrays in zip(*pairs, strict=True))
 
 
@@ -156,11 +156,11 @@ def test_each_image_is_answered_for_itself(network, images):
 def test_images_that_a_network_cannot_take_are_refused_with_what_it_can():
     network = Network("vit_b_32", 3)
     with pytest.raises(ModelError) as caught:
-        refuse_unfit_images(network, "vit_b_32", (227, 224, 3), normalise="unit")
+        refuse_unfit_shape(network, "vit_b_32", (227, 224, 3), kind="image", normalise="unit")
     text = str(caught.value)
     assert text.startswith("model.name: vit_b_32 cannot take images of 227 x 224 pixels (")
     assert text.endswith("set image.height and image.width to the size that it was made for, 224 for most")
     alexnet = start_network("alexnet", n_classes=3, weights=None, init="torchvision", seed=0)
     with pytest.raises(ModelError, match="alexnet cannot take images of 16 x 227 pixels"):
-        refuse_unfit_images(alexnet, "alexnet", (16, 227, 3), normalise="unit")
-    refuse_unfit_images(alexnet, "alexnet", (64, 227, 3), normalise="unit")
+        refuse_unfit_shape(alexnet, "alexnet", (16, 227, 3), kind="image", normalise="unit")
+    refuse_unfit_shape(alexnet, "alexnet", (64, 227, 3), kind="image", normalise="unit")

@@ -11,24 +11,24 @@ from torch import nn, zeros
 
 from pipeline.collect import collect_clips
 from pipeline.corpora import list_corpus
-from pipeline.features.spectrogram import SpectrogramSpec
 from pipeline.fold_baselines import fit_baselines
 from pipeline.listing import list_spectrograms
 from pipeline.models.checkpoint import WEIGHTS
 from pipeline.models.weights import fetch_weights
 from pipeline.normalize import normalize_corpus
+from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import rows_in_chunks
 from pipeline.plan.model_needs import model_needs
 from pipeline.plan.network_costs import _saved_for_backward, measure_network
 from pipeline.plan.sound_needs import held_at_once, sound_needs
 from pipeline.plan.survey import survey_corpora
-from pipeline.render import ImageSpec, render_corpus
+from pipeline.render import render_corpus
 from pipeline.runs import Compute, predict_run, train_run
 from pipeline.slicing import slice_corpus
 from pipeline.split.choices import Choices
 from pipeline.split.corpora import split_corpora
 from pipeline.store import paths
-from pipeline.store.images import open_images
+from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, Duplicate, read_rows, write_rows
 from pipeline.train import Recipe
 
@@ -188,7 +188,7 @@ def test_what_is_kept_for_the_backward_pass_is_counted_once_and_without_weights(
 
 def make_outputs(chosen, root):
     """Run every stage of the small project's first fold."""
-    rate, spectrogram = chosen.audio.sample_rate, chosen.spectrogram
+    rate = chosen.audio.sample_rate
     listing = list_corpus("made", root / "made")
     collect_clips("made", root / "made", listing, sample_rate=rate, max_seconds=60, n_workers=1)
     cutting = chosen.slice.model_dump(exclude={"silent_blocks", "silent_below_lu"})
@@ -200,10 +200,7 @@ def make_outputs(chosen, root):
         n_workers=1,
         **chosen.loudness.model_dump(exclude={"over_full_scale"}),
     )
-    axis = spectrogram.model_dump(exclude={"window_samples", "window_seconds", "low_db", "high_db"})
-    image = ImageSpec(low_db=spectrogram.low_db, high_db=spectrogram.high_db, **chosen.image.model_dump())
-    spec = SpectrogramSpec(sample_rate=rate, window_length=spectrogram.window_length(rate), **axis)
-    render_corpus("made", spectrogram=spec, image=image, n_workers=1)
+    render_corpus("made", representation_of(chosen), n_workers=1)
     list_spectrograms(["made"])
     write_rows(paths.DUPLICATES, Duplicate, [])
     names = {field.name for field in dataclasses.fields(Choices)}
@@ -240,7 +237,7 @@ def test_bytes_of_the_outputs_are_those_of_the_real_files(tmp_path, monkeypatch)
         write_sound(root / f"made/{label}/recording_{number:02d}.wav", 20 + number, seed=number)
     chosen = params(runs__folds=[0], data__root=str(root), spectrogram__n_columns=32, slice__slide_seconds=0.5)
     make_outputs(chosen, root)
-    with open_images(list_spectrograms(["made"])) as images:
+    with open_rendered(list_spectrograms(["made"])) as images:
         names = [block.block_id for block in read_rows(paths.blocks_csv("made"), Block)]
         costs = measure_network(chosen.model, chosen.train, n_classes=3, images=images, block_ids=names)
     rows = needs(survey_corpora(chosen).clips, chosen, networks={"a": costs})

@@ -25,8 +25,8 @@ from pipeline.report.page import printable, spectrogram_svg
 from pipeline.report.spectrograms import picture_of
 from pipeline.store.files import read_json, write_json
 from pipeline.store.folds import read_fold
-from pipeline.store.images import open_images
 from pipeline.store.paths import METRICS, REPORT, SPECTROGRAMS_LIST, SPLIT_METRICS, rejected_csv
+from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Rejected, SpectrogramFile, read_rows, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,7 +125,7 @@ def test_what_was_run_is_said(results):
     assert ["device", "cpu"] in made
     assert ["torch", MADE_BY["packages"]["torch"]] in made
     listed = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
-    assert page.tables["Images, by content"][1:] == [[row.corpus, row.sha256] for row in listed]
+    assert page.tables["Rendered blocks, by content"][1:] == [[row.corpus, row.sha256] for row in listed]
 
 
 def test_members_are_shown_with_their_mean(monkeypatch):
@@ -374,7 +374,7 @@ def test_twenty_classes(monkeypatch):
 
 
 def test_a_figure_stands_alone_as_a_file(results):
-    with open_images(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
+    with open_rendered(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
         picture = picture_of(images.batch([f"{CORPUS}/joy0.wav@0"])[0], REPRESENTATION, n_samples=2000)
     svg = spectrogram_svg(picture, "joy & <joy>")
     root = ET.fromstring(svg)

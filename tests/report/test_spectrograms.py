@@ -14,8 +14,8 @@ from pipeline.errors import StoreError
 from pipeline.features.colour import colour_table
 from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image
 from pipeline.report.spectrograms import Sound, picture_of, show_classes, show_wrong
-from pipeline.store.images import open_images
 from pipeline.store.paths import ANSWERS, SPECTROGRAMS_LIST, blocks_csv, clips_csv
+from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, Clip, ClipAnswer, SpectrogramFile, read_rows, write_rows
 
 
@@ -32,7 +32,7 @@ def results(tmp_path, monkeypatch):
 
 
 def looked_up(show, *arguments, **options):
-    with open_images(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
+    with open_rendered(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
         return show(Sound.of([CORPUS]), images, *arguments, **options)
 
 

@@ -34,12 +34,42 @@ def _slaney_to_hz(mel: Floats) -> Floats:
     return np.where(mel < knee, mel * SLANEY_LINEAR_HZ, above)
 
 
+# Traunmueller (1990), J. Acoust. Soc. Am. 88, 97-100: within 0.05 Bark of Zwicker's critical bands, from 200 Hz to
+# 6.7 kHz, and with a straight line added at each end from 100 Hz to 15.5 kHz. It is inverted in closed form; the
+# arctangents of Zwicker and Terhardt (1980) are not, and stray by 0.2 Bark.
+BARK_LOW, BARK_LOW_SHARE = 2.0, 0.15
+BARK_HIGH, BARK_HIGH_SHARE = 20.1, 0.22
+
+
+def _bark(hz: Floats) -> Floats:
+    bark = 26.81 * hz / (1960 + hz) - 0.53
+    low, high = np.maximum(BARK_LOW - bark, 0), np.maximum(bark - BARK_HIGH, 0)
+    return bark + BARK_LOW_SHARE * low + BARK_HIGH_SHARE * high
+
+
+def _bark_to_hz(bark: Floats) -> Floats:
+    low, high = np.maximum(BARK_LOW - bark, 0), np.maximum(bark - BARK_HIGH, 0)
+    low, high = low / (1 - BARK_LOW_SHARE), high / (1 + BARK_HIGH_SHARE)
+    middle = np.clip(bark, BARK_LOW, BARK_HIGH) - low + high
+    return 1960 * (middle + 0.53) / (26.28 - middle)
+
+
+def _erb(hz: Floats) -> Floats:
+    return 21.4 * np.log10(1 + 0.00437 * hz)
+
+
+def _erb_to_hz(erb: Floats) -> Floats:
+    return (10 ** (erb / 21.4) - 1) / 0.00437
+
+
 # Each axis: Hz to its own unit, and back.
 AXES: dict[str, tuple[Callable[[Floats], Floats], Callable[[Floats], Floats]]] = {
     "linear": (lambda hz: hz, lambda hz: hz),
     "log": (np.log2, np.exp2),
     "mel": (_mel, _mel_to_hz),  # O'Shaughnessy (1987), Speech Communication, p. 150; the formula of HTK
     "slaney": (_slaney, _slaney_to_hz),  # Slaney (1998), Auditory Toolbox: linear up to 1 kHz, then logarithmic
+    "bark": (_bark, _bark_to_hz),
+    "erb": (_erb, _erb_to_hz),  # Glasberg and Moore (1990), Hearing Research 47, 103-138: the ERB-rate
 }
 
 
@@ -98,20 +128,23 @@ def _integrate(left: float, centre: float, right: float, *, bins: Floats, spacin
     return first, weights
 
 
-def refuse_unequal_bands(source_rates: Mapping[str, int], *, max_hz: float) -> None:
+def refuse_unequal_bands(source_rates: Mapping[str, int], *, max_hz: float, limit: str = "spectrogram.max_hz") -> None:
     """Refuse an axis that reaches above the band of some sources where sources differ in rate.
+
+    `limit` is the parameter that the axis ends by: one in Hz, or audio.sample_rate.
 
     The empty strip above a source's band would tell sources, and with them often classes, apart.
 
     Raises
     ------
     CorpusError
-        Naming the source of the lowest rate and the highest safe `spectrogram.max_hz`.
+        Naming the source of the lowest rate and the highest safe value of `limit`.
     """
     lowest = min(source_rates, key=lambda name: (source_rates[name], name))
     rate = source_rates[lowest]
     if max_hz > rate / 2 and len(set(source_rates.values())) > 1:
+        highest = rate if limit == "audio.sample_rate" else rate / 2
         raise CorpusError(
             f"{lowest}: recorded at {rate} Hz, others at up to {max(source_rates.values())} Hz: its picture would be "
-            f"empty above {rate / 2:g} Hz and give the source away: set spectrogram.max_hz to {rate / 2:g} or lower"
+            f"empty above {rate / 2:g} Hz and give the source away: set {limit} to {highest:g} or lower"
         )

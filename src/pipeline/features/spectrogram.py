@@ -85,13 +85,19 @@ def _tables(spec: SpectrogramSpec) -> frames.Tables:
     return frames.Tables(scaled, frames.twiddles(spec.fft_length), frames.bins_of_rows(spec.fft_length), *bands)
 
 
-def power_spectral_density(samples: Floats, spec: SpectrogramSpec) -> Floats:
-    """One-sided power spectral density (n_frames, fft_length // 2 + 1), 1/Hz, of samples (n,) of full scale 1."""
-    starts, room, nothing, one = frame_starts(len(samples), spec), _room(spec, Scratch()), np.float32(0), np.float32(1)
-    density = np.empty((len(starts), spec.fft_length // 2 + 1), np.float32)
+def power_spectral_density(
+    samples: Floats, spec: SpectrogramSpec, *, offset: float = 0.0, gain: float = 1.0, scratch: Scratch | None = None
+) -> Floats:
+    """One-sided power spectral density (n_frames, fft_length // 2 + 1), 1/Hz, of samples (n,) of full scale 1.
+
+    Offset, gain and scratch are those of `band_decibels`.
+    """
+    scratch = scratch or Scratch()
+    starts, room, level = frame_starts(len(samples), spec), _room(spec, scratch), (np.float32(offset), np.float32(gain))
+    density = scratch.take("density", (len(starts), spec.fft_length // 2 + 1))
     for first in range(0, len(starts), frames.LANES):
         some = starts[first : first + frames.LANES]
-        frames.block_powers(some, samples, nothing, one, _tables(spec), room)
+        frames.block_powers(some, samples, *level, _tables(spec), room)
         density[first : first + len(some)] = room.power[:, : len(some)].T
     return density
 

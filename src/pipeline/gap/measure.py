@@ -85,7 +85,9 @@ def measure(results: Mapping[Run, Result], level: str, by: str, *, honest: str, 
         gap_low=None if is_honest else change.low,
         gap_high=None if is_honest else change.high,
         baselines={
-            name: _mean([result.metrics["baselines"][name][level]["uar"] for result in own]) for name in BASELINES
+            name: _mean([result.metrics["baselines"][name][level]["uar"] for result in own])
+            for name in BASELINES
+            if all(name in result.metrics["baselines"] for result in own)
         },
         overlapping=_mean([result.split["leakage"]["overlaps_training"] for result in own]),
         n_test=_mean([result.metrics[level]["n"]["total"] for result in own]),

@@ -44,8 +44,7 @@ def _cells(one: Condition) -> tuple[str, ...]:
         "-" if one.sd is None else f"{one.sd:.2f}",
         "-" if one.gap is None else f"{one.gap:+.2f}",
         "-" if one.gap is None else _between(one.gap_low, one.gap_high, sign="+"),
-        f"{one.baselines['nuisance']:.2f}",
-        f"{one.baselines['thumbnail']:.2f}",
+        *(f"{one.baselines[name]:.2f}" if name in one.baselines else "-" for name in COLUMNS[-2:]),
     )
 
 

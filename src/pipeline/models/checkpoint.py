@@ -8,10 +8,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import ModelError
-from pipeline.models.networks import Network
+from pipeline.models.networks import IMAGE_CHANNELS, Network
+from pipeline.models.preparation import Preparation, load_preparation, save_preparation
 from pipeline.store.files import read_json, sha256_of, write_json, written_whole
 
-WEIGHTS, CARD = "weights.safetensors", "model.json"
+WEIGHTS, CARD, PREPARATION = "weights.safetensors", "model.json", "preparation.safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,44 +21,59 @@ class ModelCard:
 
     network: str
     classes: tuple[str, ...]
-    representation: dict[str, Any]  # how sound becomes an image: all parameters of the spectrogram and the image
-    normalise: str  # how pixels enter the network
+    representation: dict[str, Any]  # how sound becomes its input: all parameters
+    normalise: str  # how values enter the network
     start: dict[str, str]  # starting weights: where from, and their SHA-256
     seed: int
     fold: int
     images_sha256: dict[str, str]  # content of each corpus's images that it was trained on
     kept_iteration: int
     selected_on_test: bool
+    kind: str = "image"  # of representation
+    n_channels: int = IMAGE_CHANNELS
+    whiten: str = "none"
+    n_anomalous: int = 0  # values of hand-built features of its training blocks that were replaced
     weights_sha256: str = ""
+    preparation_sha256: str = ""  # of what was fitted of the way into the network; empty: nothing was
 
 
-def save_model(folder: Path, network: Network, card: ModelCard) -> None:
-    """Write weights and card, each whole or not at all; the card names the weights' digest."""
+def save_model(folder: Path, network: Network, card: ModelCard, preparation: Preparation) -> None:
+    """Write weights, what was fitted beside them, and card, each whole or not at all; the card names the digests."""
     state = {key: value.detach().cpu().contiguous() for key, value in sorted(network.trunk.state_dict().items())}
     with written_whole(folder / WEIGHTS) as temporary:
         save_file(state, temporary)
-    write_json(folder / CARD, {**asdict(card), "weights_sha256": sha256_of(folder / WEIGHTS)})
+    fitted = save_preparation(folder / PREPARATION, preparation)
+    digests = {
+        "weights_sha256": sha256_of(folder / WEIGHTS),
+        "preparation_sha256": sha256_of(folder / PREPARATION) if fitted else "",
+    }
+    write_json(folder / CARD, {**asdict(card), **digests})
 
 
-def load_model(folder: Path) -> tuple[Network, ModelCard]:
-    """Load a trained network, in evaluation mode on the CPU, and its card.
+def load_model(folder: Path) -> tuple[Network, ModelCard, Preparation]:
+    """Load a trained network, in evaluation mode on the CPU, its card, and the way into it.
 
     Raises
     ------
     ModelError
-        If the weights are missing, are not those that the card names, or do not fit its network.
+        If a file is missing, is not the one that the card names, or does not fit its network.
     """
     values = read_json(folder / CARD)
     try:
         card = ModelCard(**{**values, "classes": tuple(values["classes"])})
     except (TypeError, KeyError) as error:
         raise ModelError(f"{folder / CARD}: not a model card of this version ({error}): train again") from None
+    digests = {folder / WEIGHTS: card.weights_sha256}
+    if card.preparation_sha256:
+        digests[folder / PREPARATION] = card.preparation_sha256
+    for path, digest in digests.items():
+        if not path.is_file() or sha256_of(path) != digest:
+            raise ModelError(f"{path}: missing or damaged (its SHA-256 is not the card's): run `dvc repro`")
+    preparation = load_preparation(folder / PREPARATION, kind=card.kind, normalise=card.normalise, whiten=card.whiten)
     path = folder / WEIGHTS
-    if not path.is_file() or sha256_of(path) != card.weights_sha256:
-        raise ModelError(f"{path}: missing or damaged (its SHA-256 is not the card's): run `dvc repro`")
-    network = Network(card.network, len(card.classes))
+    network = Network(card.network, len(card.classes), card.n_channels)
     try:
         network.load_weights(load_file(path), with_head=True)
     except (SafetensorError, ModelError) as error:
         raise ModelError(f"{path}: does not fit {card.network}: {' '.join(str(error).split())[:200]}") from None
-    return network.eval(), card
+    return network.eval(), card, preparation

@@ -1,25 +1,19 @@
-"""Images through a network: pixels to floats, devices, and the outputs of many blocks in batches."""
+"""Blocks through a network: devices, and the outputs of many blocks in batches."""
 
 import ctypes
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pipeline.console import say
 from pipeline.errors import ModelError
 from pipeline.models.networks import Network
-
-# What is subtracted from pixels of 0 to 1, channel by channel, and what they are divided by.
-NORMALISATIONS = {
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "unit": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-}
+from pipeline.models.preparation import Preparation, blank_preparation
 
 Item = TypeVar("Item")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -72,21 +66,6 @@ def _keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def to_input(images: NDArray[np.uint8], *, normalise: str, device: torch.device) -> Tensor:
-    """Images (batch, height, width, 3) as floats (batch, 3, height, width).
-
-    Raises
-    ------
-    ModelError
-        If `normalise` is none of NORMALISATIONS.
-    """
-    if normalise not in NORMALISATIONS:
-        raise ModelError(f"model.normalise: {normalise!r} is none of {', '.join(NORMALISATIONS)}")
-    pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float().contiguous()
-    mean, deviation = (torch.tensor(v, device=device).view(1, 3, 1, 1) * 255 for v in NORMALISATIONS[normalise])
-    return pixels.sub_(mean).div_(deviation)
-
-
 def batches(items: Sequence[Item], n: int) -> Iterator[Sequence[Item]]:
     """Cut a sequence into parts of `n`, the last maybe shorter."""
     for start in range(0, len(items), n):
@@ -95,29 +74,37 @@ def batches(items: Sequence[Item], n: int) -> Iterator[Sequence[Item]]:
 
 @torch.inference_mode()
 def outputs_of(
-    network: Network, image_batches: Iterable[NDArray[np.uint8]], *, normalise: str, device: torch.device
+    network: Network, value_batches: Iterable[NDArray[Any]], *, preparation: Preparation, device: torch.device
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-    """Logits (n, n_classes) and last features (n, n_features) of each batch of images (n, height, width, 3)."""
+    """Logits (n, n_classes) and last features (n, n_features) of each batch of rendered values (n, ...)."""
     network.eval()
-    for images in image_batches:
-        logits, features = network.logits_and_features(to_input(images, normalise=normalise, device=device))
+    for values in value_batches:
+        logits, features = network.logits_and_features(preparation.to_input(values, device))
         yield logits.float().cpu().numpy(), features.float().cpu().numpy()
 
 
-def refuse_unfit_images(network: Network, name: str, shape: tuple[int, int, int], *, normalise: str) -> None:
-    """Put blank images (height, width, 3) through a network on the CPU, so that a wrong size is refused before work.
+def refuse_unfit_shape(network: Network, name: str, shape: Sequence[int], *, kind: str, normalise: str) -> None:
+    """Put blank values of a shape through a network on the CPU, so that one it cannot take is refused before work.
 
     Raises
     ------
     ModelError
-        If the network cannot take images of this size.
+        If the network cannot take them.
     """
-    blank = np.zeros((2, *shape), dtype=np.uint8)
+    dtype = np.uint8 if kind == "image" else np.float32
+    blank = np.zeros((2, *shape), dtype=dtype)
+    preparation = blank_preparation(kind, shape, normalise=normalise)
     try:
-        list(outputs_of(network, [blank], normalise=normalise, device=torch.device("cpu")))
-    except (RuntimeError, ValueError, AssertionError) as error:
+        ((logits, _),) = outputs_of(network, [blank], preparation=preparation, device=torch.device("cpu"))
+        if logits.ndim != 2:
+            raise ValueError(f"its answer has the shape {logits.shape}")  # noqa: TRY301 - told as what torch raises
+    except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise ModelError(
-            f"model.name: {name} cannot take images of {shape[0]} x {shape[1]} pixels ({reason}): set image.height and "
-            "image.width to the size that it was made for, 224 for most"
-        ) from None
+        size = f"{shape[0]} x {shape[1]} pixels" if kind == "image" else " x ".join(str(n) for n in shape)
+        fix = {
+            "image": "set image.height and image.width to the size that it was made for, 224 for most",
+            "stack": "set stack.height and stack.width to the size that it was made for, 224 for most",
+            "features": "use fc2 or fc3, or another representation.kind",
+        }[kind]
+        what = {"image": f"images of {size}", "stack": f"stacks of {size}", "features": f"{size} hand-built features"}
+        raise ModelError(f"model.name: {name} cannot take {what[kind]} ({reason}): {fix}") from None

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
+from pipeline.models.perceptrons import fc2, fc3
 
 IMAGENET_CLASSES = 1000
+IMAGE_CHANNELS = 3
 HEAD_DEVIATION = 0.01  # Krizhevsky et al. (2012), section 5
 # Names of layers in torchvision's DenseNet weights, which are older than its rule of no dots within a name.
 _OLD_DENSENET_NAME = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)")
@@ -45,7 +47,7 @@ def _installed(package: str) -> str:
 
 # Networks that torchvision does not have: a name, and what builds the network with IMAGENET_CLASSES outputs, the last
 # layer linear or a 1 x 1 convolution.
-OWN_NETWORKS: dict[str, Callable[[], nn.Module]] = {}
+OWN_NETWORKS: dict[str, Callable[[], nn.Module]] = {"fc2": fc2, "fc3": fc3}
 
 
 def network_names() -> list[str]:
@@ -67,7 +69,7 @@ def refuse_unknown(name: str) -> None:
 
 
 class Network(nn.Module):
-    """A network made for ImageNet whose head answers for other classes.
+    """A network made for ImageNet whose head answers for other classes, and its first layer, if need be, for channels.
 
     Attributes
     ----------
@@ -76,12 +78,15 @@ class Network(nn.Module):
     head_name
         Where in it the head is: a linear layer, or a 1 x 1 convolution followed by ReLU and the mean over positions
         (SqueezeNet, whose logits so are never negative).
+    first_name
+        Where in it the layer is that the input enters, if it takes channels of another number than three.
     """
 
-    def __init__(self, name: str, n_classes: int) -> None:
+    def __init__(self, name: str, n_classes: int, n_channels: int = IMAGE_CHANNELS) -> None:
         super().__init__()
         self.trunk = _build(name)
         self.head_name = _head_name(name, self.trunk)
+        self.first_name = _widen_first(name, self.trunk, n_channels)
         parent, _, child = self.head_name.rpartition(".")
         setattr(self.trunk.get_submodule(parent), child, _like(self.head, n_classes))
 
@@ -118,7 +123,9 @@ class Network(nn.Module):
     def load_weights(self, weights: Mapping[str, Tensor], *, with_head: bool) -> None:
         """Set the weights of the trunk, converted to its types, and those of the head too or not.
 
-        Counters of batches may be missing, as they are in older files, and old names of DenseNet's layers are known.
+        Counters of batches may be missing, as they are in older files, and old names of DenseNet's layers are known. A
+        first layer of three channels serves any other number: each channel gets the mean of its weights over the three,
+        times three over their number, so that equal channels are answered as before.
 
         Raises
         ------
@@ -127,6 +134,9 @@ class Network(nn.Module):
         """
         own = self.trunk.state_dict()  # it carries the layers' versions, which MNASNet asks for and files do not keep
         given = {_OLD_DENSENET_NAME.sub(r"\1\2", key): value for key, value in weights.items()}
+        first = f"{self.first_name}.weight"
+        if self.first_name and first in given and given[first].shape != own[first].shape:
+            given[first] = _spread(given[first], own[first].shape)
         wanted = [key for key in own if with_head or not key.startswith(self.head_name + ".")]
         wrong = [key for key in wanted if not _fits(key, given.get(key), own[key])]
         if with_head:
@@ -137,6 +147,14 @@ class Network(nn.Module):
             )
         own.update({key: given[key] for key in wanted if key in given})
         self.trunk.load_state_dict(own)  # copies into what is there, so types stay
+
+
+def _spread(weight: Tensor, shape: torch.Size) -> Tensor:
+    """A first layer's weights (n_out, 3, ...) for another number of channels; others are left to be refused."""
+    if weight.dim() != len(shape) or weight.shape[1] != IMAGE_CHANNELS:
+        return weight
+    mean = weight.float().mean(1, keepdim=True) * (IMAGE_CHANNELS / shape[1])
+    return mean.expand(-1, shape[1], *[-1] * (len(shape) - 2)).to(weight.dtype)
 
 
 def _fits(key: str, given: Tensor | None, own: Tensor) -> bool:
@@ -167,6 +185,35 @@ def _build(name: str) -> nn.Module:
     if isinstance(pool, nn.AdaptiveAvgPool2d) and pool.output_size not in (1, (1, 1)):
         network.avgpool = _Pool(pool.output_size)
     return network
+
+
+def _widen_first(name: str, network: nn.Module, n_channels: int) -> str:
+    """Have the first layer take other channels than three, its weights drawn anew; return its name, or none.
+
+    It is the first convolution of three channels in the order of the layers, as in all of torchvision's networks. A
+    network whose first layer is linear is made for so many values, and left as it is.
+    """
+    layers = ((key, layer) for key, layer in network.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear))
+    first_name, first = next(layers, ("", None))
+    if n_channels == IMAGE_CHANNELS or isinstance(first, nn.Linear):
+        return ""
+    if first is None or first.in_channels != IMAGE_CHANNELS or first.groups != 1:
+        raise ModelError(f"model.name: {name}: its first layer does not take {IMAGE_CHANNELS} channels: none to widen")
+    wide = nn.Conv2d(
+        n_channels,
+        first.out_channels,
+        first.kernel_size,  # type: ignore[arg-type]
+        first.stride,  # type: ignore[arg-type]
+        first.padding,  # type: ignore[arg-type]
+        first.dilation,  # type: ignore[arg-type]
+        bias=first.bias is not None,
+        padding_mode=first.padding_mode,
+    )
+    parent, _, child = first_name.rpartition(".")
+    setattr(network.get_submodule(parent), child, wide)
+    if hasattr(network, "transform_input"):
+        setattr(network, "transform_input", False)  # noqa: B010 - it is of red, green and blue; modules hide their types
+    return first_name
 
 
 def _head_name(name: str, network: nn.Module) -> str:
@@ -204,8 +251,9 @@ def start_network(
     init: str,
     seed: int,
     dropout: float | None = None,
+    n_channels: int = IMAGE_CHANNELS,
 ) -> Network:
-    """Build a network for `n_classes` and set its starting weights.
+    """Build a network for `n_classes` and inputs of `n_channels`, and set its starting weights.
 
     Parameters
     ----------
@@ -223,7 +271,7 @@ def start_network(
         If the weights do not fit the network.
     """
     with seeded(seed):
-        network = Network(name, n_classes)
+        network = Network(name, n_classes, n_channels)
         if init == "kaiming":
             if weights is None:
                 network.apply(_draw_kaiming)

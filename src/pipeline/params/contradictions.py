@@ -4,21 +4,21 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline.params.sections import Params, Spectrogram
+from pipeline.params.represented import find_entry_problems, find_representation_problems
+from pipeline.params.sections import Params
 
 LEAK = "augmented_before_split"  # in split.allow_leaks
 
 
 def find_contradictions(params: Params) -> list[str]:
     """Contradictions between keys that are each valid alone, one line each."""
-    found = _band_problems(params.spectrogram, params.audio.sample_rate, params.slice.block_seconds)
-    found += _run_problems(params)
-    found += _augment_problems(params)
+    found = find_representation_problems(params) + _run_problems(params) + _augment_problems(params)
     if not (params.data.root == "data/raw" or Path(params.data.root).is_absolute()):
         found.append(f"data.root: must be data/raw or an absolute path, not {params.data.root!r}")
     if params.demo.max_seconds < params.demo.min_seconds:
         found.append(f"demo.max_seconds: {params.demo.max_seconds} is below demo.min_seconds {params.demo.min_seconds}")
-    if params.slice.slide_seconds > params.slice.block_seconds and params.slice.tail == "align":
+    cut = params.slice
+    if cut.slide_seconds > cut.block_seconds and cut.tail == "align" and not cut.whole_clips:
         found.append("slice.tail: align would overlap blocks that slice.slide_seconds keeps apart: use drop")
     return found + [problem for name in params.members for problem in _member_problems(params, name)]
 
@@ -45,12 +45,16 @@ def _run_problems(params: Params) -> list[str]:
 
 
 def _augment_problems(params: Params) -> list[str]:
-    sound = params.augment.sound
+    sound, kind = params.augment.sound, params.representation.kind
+    found = [
+        f"augment.{name}: alters pixels, and representation.kind is {kind}: set it to 0"
+        for name, value in params.augment.of_images.items()
+        if value and kind != "image"
+    ]
     if sound in ("none", ()):
-        return []
+        return found
     listed = () if isinstance(sound, str) else sound
-    found = []
-    if params.split.by == "block" and LEAK not in params.split.allow_leaks:
+    if params.split.by == "block" and not params.slice.whole_clips and LEAK not in params.split.allow_leaks:
         found.append(
             "augment.sound: with split.by block altered copies of a clip in training would hold what is judged: split "
             f"by clip or a wider field, or name {LEAK} in split.allow_leaks"
@@ -72,38 +76,12 @@ def _augment_problems(params: Params) -> list[str]:
 
 def _member_problems(params: Params, name: str) -> list[str]:
     try:
-        _, train, _ = params.of_member(name)
+        model, train, _ = params.of_member(name)
     except ValidationError as error:
         return [f"members.{name}.{error.title.lower()}.{line}" for line in one_line_each(error)]
+    found = find_entry_problems(model, params.representation.kind)
     if train.keep == "best" and params.split.validation == "none":
-        return ["train.keep: best needs a validation side: set split.validation, or keep the last weights"]
-    return []
-
-
-def _band_problems(spectrogram: Spectrogram, sample_rate: int, block_seconds: float) -> list[str]:
-    found = []
-    nyquist = sample_rate / 2
-    if (spectrogram.window_samples is None) == (spectrogram.window_seconds is None):
-        found.append("spectrogram.window_samples, window_seconds: give one of the two, and leave the other empty")
-    elif spectrogram.window_length(sample_rate) > spectrogram.fft_length:
-        found.append(
-            f"spectrogram.fft_length: {spectrogram.fft_length} is shorter than the window of "
-            f"{spectrogram.window_length(sample_rate)} samples"
-        )
-    elif spectrogram.window_length(sample_rate) > round(block_seconds * sample_rate):
-        found.append("spectrogram.window_samples, window_seconds: the window is longer than a block")
-    if spectrogram.fft_length & (spectrogram.fft_length - 1):
-        found.append(f"spectrogram.fft_length: must be a power of two, not {spectrogram.fft_length}")
-    if spectrogram.max_hz > nyquist:
-        found.append(f"spectrogram.max_hz: {spectrogram.max_hz} is above half of audio.sample_rate: at most {nyquist}")
-    if spectrogram.min_hz >= spectrogram.max_hz:
-        found.append(f"spectrogram.min_hz: {spectrogram.min_hz} is not below max_hz {spectrogram.max_hz}")
-    if spectrogram.axis == "log" and spectrogram.min_hz <= 0:
-        found.append("spectrogram.min_hz: a log axis starts above 0 Hz")
-    if spectrogram.low_db >= spectrogram.high_db:
-        found.append(f"spectrogram.low_db: {spectrogram.low_db} is not below high_db {spectrogram.high_db}")
-    if 0 < spectrogram.n_columns < 8:
-        found.append(f"spectrogram.n_columns: {spectrogram.n_columns} is neither 0 nor 8 to 4096")
+        found.append("train.keep: best needs a validation side: set split.validation, or keep the last weights")
     return found
 
 
@@ -111,7 +89,7 @@ def one_line_each(error: ValidationError) -> list[str]:
     """One line per problem: the key, what was found, what is needed."""
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"] if part not in ("[key]",))
+        key = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("["))
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: unknown key")
         elif problem["type"] == "missing":

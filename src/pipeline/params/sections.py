@@ -4,8 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
+from pipeline.colormaps import check_colormap
 from pipeline.errors import ParamsError
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -30,11 +31,22 @@ def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _named_or_listed(value: object) -> str:
+    return "[listed]" if isinstance(value, list | tuple) else "[named]"
+
+
 def _crossed_names(names: str) -> str:
     fields = [_plain_name(name) for name in names.split("+")]
     if len(fields) > 1 and (len(set(fields)) < len(fields) or {"block", "clip"} & set(fields)):
         raise ValueError(f"{names!r} must cross different fields of clips.csv, such as speaker+sentence")
     return names
+
+
+def _known_colormap(name: str) -> str:
+    try:
+        return check_colormap(name)
+    except ParamsError as error:
+        raise ValueError(str(error)) from None
 
 
 Name = Annotated[str, AfterValidator(_plain_name)]
@@ -89,6 +101,7 @@ class Audio(Section):
 class Slice(Section):
     """Clips -> blocks."""
 
+    whole_clips: bool
     block_seconds: float = Field(ge=0.1, le=60)
     slide_seconds: float = Field(ge=0.01, le=60)
     short_clips: Literal["repeat", "pad", "reject"]
@@ -107,15 +120,26 @@ class Loudness(Section):
     over_full_scale: Literal["keep", "limit"]
 
 
+Window = Literal["hamming", "hann", "blackman", "boxcar"]
+Axis = Literal["mel", "slaney", "bark", "erb", "log", "linear"]
+
+
+class Representation(Section):
+    """What a block becomes."""
+
+    kind: Literal["image", "stack", "features"]
+    resample_samples: int = Field(ge=0, le=10_000_000)
+
+
 class Spectrogram(Section):
     """Blocks -> dB matrices."""
 
-    window: Literal["hamming", "hann", "blackman", "boxcar"]
+    window: Window
     window_samples: Annotated[int, Field(ge=16, le=65536)] | None
     window_seconds: Annotated[float, Field(ge=0.001, le=1)] | None
     hop_seconds: float = Field(ge=0.0001, le=1)
     fft_length: int = Field(ge=64, le=65536)
-    axis: Literal["mel", "slaney", "log", "linear"]
+    axis: Axis
     n_bands: int = Field(ge=8, le=2048)
     min_hz: float = Field(ge=0, le=96000)
     max_hz: float = Field(gt=0, le=96000)
@@ -133,10 +157,58 @@ class Spectrogram(Section):
 class Image(Section):
     """dB matrices -> pixels."""
 
-    colormap: Literal["jet", "grey"]
+    colormap: Annotated[str, AfterValidator(_known_colormap)]
     n_colours: int = Field(ge=2, le=256)
     height: int = Field(ge=16, le=1024)
     width: int = Field(ge=16, le=1024)
+    range: Literal["fixed", "own"]
+    low_percentile: float = Field(ge=0, le=100)
+    high_percentile: float = Field(ge=0, le=100)
+    most_db: float = Field(ge=1, le=300)
+
+
+class StackChannel(Section):
+    """One spectrogram of a stack."""
+
+    window_samples: Annotated[int, Field(ge=16, le=65536)] | None = None
+    window_seconds: Annotated[float, Field(ge=0.001, le=1)] | None = None
+    hop_samples: Annotated[int, Field(ge=1, le=65536)] | None = None
+    hop_seconds: Annotated[float, Field(ge=0.0001, le=1)] | None = None
+    fft_length: int = Field(ge=64, le=65536)
+
+    def window_length(self, sample_rate: int) -> int:
+        """Window length in samples, however it was given."""
+        return self.window_samples or round((self.window_seconds or 0.0) * sample_rate)
+
+    def hop(self, sample_rate: int) -> float:
+        """Seconds from frame to frame, however they were given."""
+        return self.hop_samples / sample_rate if self.hop_samples else self.hop_seconds or 0.0
+
+
+class Stack(Section):
+    """Blocks -> matrices as channels."""
+
+    channels: Annotated[tuple[StackChannel, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=64)]
+    contents: Literal["spectrograms", "mfcc"]
+    values: Literal["log", "power"]
+    window: Window
+    axis: Axis
+    n_bands: int = Field(ge=8, le=2048)
+    min_hz: float = Field(ge=0, le=96000)
+    max_hz: float = Field(gt=0, le=96000)
+    height: int = Field(ge=16, le=1024)
+    width: int = Field(ge=16, le=1024)
+    n_coefficients: int = Field(ge=0, le=2048)
+    delta_frames: int = Field(ge=3, le=99)
+
+
+class Features(Section):
+    """Blocks -> hand-built features."""
+
+    frame_seconds: float = Field(ge=0.02, le=1)
+    hop_seconds: float = Field(ge=0.001, le=1)
+    min_pitch_hz: float = Field(ge=20, le=1000)
+    max_pitch_hz: float = Field(ge=50, le=4000)
 
 
 class Use(Section):
@@ -172,7 +244,11 @@ class SoundVariant(Section):
 class Augment(Section):
     """Altered sound and altered images, for training only."""
 
-    sound: Literal["none", "nine"] | Annotated[tuple[SoundVariant, ...], BeforeValidator(_as_tuple)]
+    sound: Annotated[
+        Annotated[Literal["none", "nine"], Tag("[named]")]
+        | Annotated[tuple[SoundVariant, ...], BeforeValidator(_as_tuple), Tag("[listed]")],
+        Discriminator(_named_or_listed),
+    ]
     seed: Seed
     brightness: float = Field(ge=0, le=1)
     contrast: float = Field(ge=0, le=1)
@@ -228,7 +304,8 @@ class Model(Section):
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     init: Literal["kaiming", "torchvision"]
     dropout: Annotated[float, Field(ge=0, le=0.9)] | None
-    normalise: Literal["imagenet", "unit"]
+    normalise: Literal["imagenet", "unit", "standard", "mean"]
+    whiten: Literal["none", "zca", "own"]
 
 
 class Train(Section):
@@ -300,8 +377,11 @@ class Params(Section):
     audio: Audio
     slice: Slice
     loudness: Loudness
+    representation: Representation
     spectrogram: Spectrogram
     image: Image
+    stack: Stack
+    features: Features
     augment: Augment
     split: Split
     model: Model

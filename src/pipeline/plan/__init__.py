@@ -18,7 +18,7 @@ from pipeline.plan.page import page
 from pipeline.plan.sound_costs import measured_sound
 from pipeline.plan.sound_needs import sound_needs
 from pipeline.plan.survey import survey_corpora
-from pipeline.store.images import Images
+from pipeline.store.rendered import Rendered
 
 __all__ = ["plan_work"]
 
@@ -67,13 +67,13 @@ def _measured(params: Params) -> Job:
     )
 
 
-def _measure_members(params: Params, counts: Counts, images: Images, names: list[str]) -> Mapping[str, NetworkCosts]:
+def _measure_members(params: Params, counts: Counts, images: Rendered, names: list[str]) -> Mapping[str, NetworkCosts]:
     """Measure each member's network; members that differ in their seed or learning rate only are measured once."""
     known: dict[tuple[object, ...], NetworkCosts] = {}
     networks = {}
     for name in params.runs.members:
         model, train, _ = params.of_member(name)
-        own = model.name, model.dropout, model.normalise
+        own = model.name, model.dropout, model.normalise, model.whiten
         key = (*own, train.batch_images, train.optimizer, train.device, train.threads, train.deterministic)
         if key not in known:
             say(f"measuring {model.name}")

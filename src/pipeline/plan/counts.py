@@ -59,6 +59,8 @@ def _by_role(clips: Sequence[ExpectedClip], numbers: Sequence[int], params: Para
 
 
 def _n_blocks(n_samples: int, chosen: Slice, sample_rate: int) -> int:
+    if chosen.whole_clips:
+        return 1
     cut = cut_clip(
         n_samples,
         block_samples=round(chosen.block_seconds * sample_rate),

@@ -5,10 +5,13 @@ from pathlib import Path
 
 from pipeline.corpora.demo import COLUMNS
 from pipeline.errors import CorpusError
+from pipeline.features.representations import reached_hz
 from pipeline.features.scales import refuse_unequal_bands
+from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import Job, Need
 from pipeline.plan.machine import Machine
 from pipeline.plan.survey import ExpectedClip
+from pipeline.render import limit_of
 from pipeline.split.refusals import MAX_ROWS
 from pipeline.words import size
 
@@ -16,7 +19,7 @@ from pipeline.words import size
 LESS_DISK = {
     "collect_clips": "lower audio.sample_rate",
     "slice_blocks": "raise slice.slide_seconds",
-    "render_spectrograms": "lower image.height and image.width, or raise slice.slide_seconds",
+    "render_spectrograms": "lower height and width of image or stack, or raise slice.slide_seconds",
     "split_blocks": "lower split.n_folds or raise slice.slide_seconds",
     "train_model": "name fewer runs.folds or runs.members, or choose a smaller model.name",
     "predict_blocks": "name fewer runs.folds or runs.members, or raise slice.slide_seconds",
@@ -24,7 +27,7 @@ LESS_DISK = {
 LESS_MEMORY = {
     "collect_clips": "lower machine.workers, or cut the recordings into shorter ones",
     "normalize_loudness": "lower machine.workers or raise slice.slide_seconds",
-    "render_spectrograms": "lower machine.workers, or image.height and image.width",
+    "render_spectrograms": "lower machine.workers, or height and width of image or stack",
     "train_model": "lower train.batch_images, or choose a smaller model.name",
     "predict_blocks": "raise slice.slide_seconds, or choose a smaller model.name",
 }
@@ -83,8 +86,11 @@ def refusals(job: Job) -> list[str]:
     found = []
     used = [clip for clip, n in zip(job.survey.clips, job.counts.of_clip, strict=True) if n]
     rates = {f"{clip.corpus}/{clip.recording.path}": clip.source_rate for clip in used}
+    chosen = representation_of(job.params)
+    lengths = {clip.n_samples for clip in used} if job.params.slice.whole_clips else {job.longest_block}
     try:
-        refuse_unequal_bands(rates, max_hz=job.params.spectrogram.max_hz)
+        reached = max((reached_hz(chosen, n) for n in lengths), default=0.0)
+        refuse_unequal_bands(rates, max_hz=reached, limit=limit_of(chosen))
     except CorpusError as error:
         found.append(f"render_spectrograms: {error}")
     for field in job.params.split.fields:

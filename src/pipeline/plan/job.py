@@ -4,14 +4,17 @@ Times are those of a run of every stage from nothing. Bytes of disk are those of
 memory those of the largest moment of one process, which is what has to fit.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.params.sections import Image, Params
+from pipeline.params.sections import Params
+from pipeline.plan.chosen import representation_of
 from pipeline.plan.counts import Counts, Sides
 from pipeline.plan.network_costs import NetworkCosts
 from pipeline.plan.sound_costs import SoundCosts
 from pipeline.plan.survey import Survey
+from pipeline.render import row_bytes
 
 EFFICIENCY = 0.8  # of every worker beside others
 FILE_BYTES = 4_000  # of an HDF5 file beside its arrays
@@ -48,6 +51,18 @@ class Job:
     workers: int
 
     @property
+    def item(self) -> str:
+        """What a block is called once it is rendered."""
+        return "image" if self.params.representation.kind == "image" else "block"
+
+    @property
+    def longest_block(self) -> int:
+        """Samples."""
+        if self.params.slice.whole_clips:
+            return max(clip.n_samples for clip in self.survey.clips)
+        return round(self.params.slice.block_seconds * self.params.audio.sample_rate)
+
+    @property
     def split_rows(self) -> int:
         """Rows of split.csv: every fold of the split, run or not."""
         return self.sides.n_folds * self.counts.n_blocks
@@ -73,6 +88,11 @@ def rows_in_chunks(n_rows: int, chunk: int) -> int:
     return -(-n_rows // chunk) * chunk
 
 
-def image_bytes(image: Image) -> int:
-    """Bytes of one picture."""
-    return image.height * image.width * 3
+def block_bytes(params: Params) -> int:
+    """Bytes of what one block becomes."""
+    return row_bytes(representation_of(params))
+
+
+def input_bytes(params: Params) -> int:
+    """Bytes of one block while the network's input is made of it: as it is stored, and twice as floats."""
+    return block_bytes(params) + 8 * math.prod(representation_of(params).shape)

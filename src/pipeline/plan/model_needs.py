@@ -1,13 +1,14 @@
 """What the stages need that look at all corpora and folds: split, networks, baselines, metrics."""
 
 from pipeline.baselines import THUMBNAIL_CELLS
-from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, Job, Need, image_bytes, rows_in_chunks
+from pipeline.models.preparation import n_channels_of
+from pipeline.plan.chosen import representation_of
+from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, Job, Need, block_bytes, input_bytes, rows_in_chunks
 from pipeline.plan.network_costs import NetworkCosts
 from pipeline.runs import PREDICT_BATCH
 from pipeline.words import amount
 
 DRAW_SECONDS = 1e-7  # of one unit in one resample
-PIXEL_BYTES = 9  # of a value of an image: as a byte, and as two floats while the network's input is made
 KEPT = 1.25  # what the allocator keeps of freed memory; measured: 1.10 (SqueezeNet) to 1.40 (ResNet-18)
 SKLEARN_BYTES = 80_000_000
 
@@ -62,7 +63,7 @@ def _train(job: Job) -> Need:
     return Need(
         stage="train_model",
         runs=n_folds * n_members,
-        items=f"{amount(n_folds * n_members, 'run')}, about {amount(job.sides.train, 'image')}",
+        items=f"{amount(n_folds * n_members, 'run')}, about {amount(job.sides.train, job.item)}",
         seconds=n_folds * sum(_train_seconds(job, name, costs) for name, costs in job.networks.items()),
         disk=n_folds * (state + 10_000 * n_members + curves),
         memory=max(_train_memory(job, name, costs) for name, costs in job.networks.items()),
@@ -100,8 +101,7 @@ def _learning_bytes(job: Job, name: str, costs: NetworkCosts) -> int:
     _, train, _ = job.params.of_member(name)
     copies = 1 + {"adamw": 2, "sgd": 1 if train.momentum else 0}[train.optimizer]
     best = 2 * costs.state_bytes if train.keep == "best" else 0
-    pixels = PIXEL_BYTES * image_bytes(job.params.image)
-    batch = train.batch_images * (costs.saved_bytes + 2 * costs.largest_bytes + pixels)
+    batch = train.batch_images * (costs.saved_bytes + 2 * costs.largest_bytes + input_bytes(job.params))
     # At the end the weights are copied once more to be written; what the batch kept is free by then.
     own = costs.state_bytes + copies * costs.trainable_bytes + best
     return round(KEPT * (own + max(batch, costs.state_bytes)))
@@ -122,7 +122,7 @@ def _predict(job: Job) -> Need:
     return Need(
         stage="predict_blocks",
         runs=n_folds * len(networks),
-        items=f"{amount(n_folds * len(networks), 'run')}, {amount(n, 'image')}",
+        items=f"{amount(n_folds * len(networks), 'run')}, {amount(n, job.item)}",
         seconds=n_folds * sum(seconds),
         disk=n_folds * sum(disk),
         memory=max(_predict_memory(job, costs) for costs in networks),
@@ -137,7 +137,7 @@ def _output_bytes(job: Job, costs: NetworkCosts) -> int:
 
 def _forward_bytes(job: Job, costs: NetworkCosts) -> int:
     """A batch on its way through the network, from one layer to the next."""
-    return PREDICT_BATCH * (2 * costs.largest_bytes + PIXEL_BYTES * image_bytes(job.params.image))
+    return PREDICT_BATCH * (2 * costs.largest_bytes + input_bytes(job.params))
 
 
 def _predict_memory(job: Job, costs: NetworkCosts) -> int:
@@ -150,7 +150,9 @@ def _predict_memory(job: Job, costs: NetworkCosts) -> int:
 
 def _baselines(job: Job) -> Need:
     n, n_folds = job.sides.rows, len(job.params.runs.folds)
-    n_classes, n_values = len(job.counts.by_label), 3 * THUMBNAIL_CELLS**2
+    chosen = representation_of(job.params)
+    channels = 0 if chosen.kind == "features" else n_channels_of(chosen.kind, chosen.shape)
+    n_classes, n_values = len(job.counts.by_label), channels * THUMBNAIL_CELLS**2
     row = 3 * 8 * n_classes + job.counts.name_bytes + 10
     fitting = job.sides.train * n_values * n_classes * job.sound.fit_per_value
     # scikit-learn takes about as long to start as torch
@@ -192,6 +194,6 @@ def _report(job: Job) -> Need:
         runs=1,
         items="1 page",
         seconds=job.sound.start_torch_seconds + job.split_seconds,
-        disk=100_000 + round(0.7 * n_pictures * image_bytes(job.params.image)),  # a PNG of half, as text
+        disk=100_000 + round(0.7 * n_pictures * block_bytes(job.params)),  # a PNG of half, as text
         memory=job.sound.base_torch_bytes + job.split_memory + ROW_MEMORY["place"] * job.sides.rows,
     )

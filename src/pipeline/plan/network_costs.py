@@ -1,4 +1,4 @@
-"""A quick measurement of a network: a few training steps and forward passes, on images of the present size."""
+"""A quick measurement of a network: a few training steps and forward passes, on blocks of the present shape."""
 
 import contextlib
 import io
@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 from pipeline.errors import ModelError
-from pipeline.models.inference import outputs_of, refuse_unfit_images, to_input
+from pipeline.models.inference import outputs_of, refuse_unfit_shape
 from pipeline.models.networks import IMAGENET_CLASSES, Network, start_network
+from pipeline.models.preparation import Preparation, fit_preparation, n_channels_of
 from pipeline.params.sections import Model, Train
 from pipeline.runs import PREDICT_BATCH, Compute
-from pipeline.store.images import Images
+from pipeline.store.rendered import Rendered
 from pipeline.store.tables import CurvePoint
 from pipeline.train import Recipe, Side, train_network
 
@@ -41,7 +42,7 @@ class NetworkCosts:
 
 
 def measure_network(
-    model: Model, train: Train, *, n_classes: int, images: Images, block_ids: Sequence[str]
+    model: Model, train: Train, *, n_classes: int, images: Rendered, block_ids: Sequence[str]
 ) -> NetworkCosts:
     """Measure with random weights; nothing is downloaded.
 
@@ -52,16 +53,23 @@ def measure_network(
     """
     device = Compute(train.device, train.threads, train.deterministic).prepare()
     network = start_network(
-        model.name, n_classes=n_classes, weights=None, init="torchvision", seed=0, dropout=model.dropout
+        model.name,
+        n_classes=n_classes,
+        weights=None,
+        init="torchvision",
+        seed=0,
+        dropout=model.dropout,
+        n_channels=n_channels_of(images.kind, images.shape),
     )
-    refuse_unfit_images(network, model.name, images.shape, normalise=model.normalise)
+    refuse_unfit_shape(network, model.name, images.shape, kind=images.kind, normalise=model.normalise)
+    way, _ = fit_preparation(images, sorted(set(block_ids)), normalise=model.normalise, whiten=model.whiten, seed=0)
     network.to(device)
     names = [block_ids[i % len(block_ids)] for i in range((1 + TIMED_STEPS) * max(train.batch_images, PREDICT_BATCH))]
-    saved = _saved_for_backward(network, to_input(images.batch(names[:2]), normalise=model.normalise, device=device))
+    saved = _saved_for_backward(network, way.to_input(images.batch(names[:2]), device))
     with contextlib.redirect_stderr(io.StringIO()):
-        n_images, seconds = _time_step(network, images, names, model, train, device)
+        n_images, seconds = _time_step(network, images, names, way, train, device)
         # A forward pass takes about a third of a step.
-        predict, n_features = _time_predict(network, images, names[: min(3 * n_images, PREDICT_BATCH)], model, device)
+        predict, n_features = _time_predict(network, images, names[: min(3 * n_images, PREDICT_BATCH)], way, device)
     head = sum(parameter.nbytes for parameter in network.head_parameters())
     state = sum(value.nbytes for value in network.state_dict().values())
     return NetworkCosts(
@@ -97,19 +105,19 @@ def _saved_for_backward(network: Network, batch: Tensor) -> list[int]:
 
 
 def _time_step(
-    network: Network, images: Images, names: Sequence[str], model: Model, train: Train, device: torch.device
+    network: Network, images: Rendered, names: Sequence[str], way: Preparation, train: Train, device: torch.device
 ) -> tuple[int, float]:
     """How many images were in the step that was timed, and the seconds of a step of the whole batch.
 
     Where a batch would take long, a part of it is timed, and what each further image adds is drawn on.
     """
     few = min(2, train.batch_images)
-    seconds_of_few = _step_seconds(network, images, names, model, train, device, n_images=2)
+    seconds_of_few = _step_seconds(network, images, names, way, train, device, n_images=2)
     n_images = min(train.batch_images, max(4, int(2 * STEP_SECONDS / seconds_of_few)))
     if n_images <= few:
         return 2, seconds_of_few
     try:
-        seconds = _step_seconds(network, images, names, model, train, device, n_images=n_images)
+        seconds = _step_seconds(network, images, names, way, train, device, n_images=n_images)
     except ModelError:  # too little memory, which the estimate says by itself
         return 2, seconds_of_few * train.batch_images / 2
     each = max(0.0, (seconds - seconds_of_few) / (n_images - few))
@@ -118,9 +126,9 @@ def _time_step(
 
 def _step_seconds(
     network: Network,
-    images: Images,
+    images: Rendered,
     names: Sequence[str],
-    model: Model,
+    way: Preparation,
     train: Train,
     device: torch.device,
     *,
@@ -134,7 +142,7 @@ def _step_seconds(
 
     recipe = Recipe(
         seed=0,
-        normalise=model.normalise,
+        normalise=way.normalise,
         epochs=1,
         batch_images=n_images,
         learning_rate=STEP,
@@ -145,17 +153,27 @@ def _step_seconds(
     own = names[: (1 + TIMED_STEPS) * n_images]
     n_classes = network.head_parameters()[0].shape[0]
     side = Side(block_ids=own, labels=np.arange(len(own)) % n_classes)
-    train_network(network, images, side, None, n_classes=n_classes, recipe=recipe, device=device, on_point=note)
+    train_network(
+        network,
+        images,
+        side,
+        None,
+        n_classes=n_classes,
+        recipe=recipe,
+        preparation=way,
+        device=device,
+        on_point=note,
+    )
     return float(np.median(np.diff(at)[:TIMED_STEPS]))
 
 
 def _time_predict(
-    network: Network, images: Images, names: Sequence[str], model: Model, device: torch.device
+    network: Network, images: Rendered, names: Sequence[str], way: Preparation, device: torch.device
 ) -> tuple[float, int]:
     """Seconds of one image, reading it too, and the number of features."""
     times = []
     for _ in range(1 + TIMED_STEPS):  # the first sets up
         start = time.perf_counter()
-        ((_, features),) = outputs_of(network, [images.batch(names)], normalise=model.normalise, device=device)
+        ((_, features),) = outputs_of(network, [images.batch(names)], preparation=way, device=device)
         times.append(time.perf_counter() - start)
     return float(np.median(times[1:])) / len(names), features.shape[1]

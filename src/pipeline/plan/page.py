@@ -80,8 +80,8 @@ def _sentence_of_corpora(job: Job) -> str:
         parts.append("silent blocks are dropped, which only the sound can tell")
     if counts.too_short:
         parts.append(f"{amount(counts.too_short, 'clip')} shorter than a block left out (slice.short_clips: reject)")
-    learning = f"a fold trains on about {amount(job.sides.train, 'image')}"
-    watching = f" and watches {amount(job.sides.watched, 'image')}" if job.sides.watched else ""
+    learning = f"a fold trains on about {amount(job.sides.train, job.item)}"
+    watching = f" and watches {amount(job.sides.watched, job.item)}" if job.sides.watched else ""
     return "; ".join([*parts, learning + watching]) + "."
 
 
@@ -102,7 +102,7 @@ def _how_measured(job: Job) -> str:
     heard = "recordings" if sound.on_real_sound else "made noise (no recording of a minute or less is there yet)"
     networks = "; ".join(
         f"{name}: {job.params.of_member(name)[0].name} on {costs.device}, steps of "
-        f"{amount(costs.timed_images, 'image')}"
+        f"{amount(costs.timed_images, job.item)}"
         for name, costs in job.networks.items()
     )
     return (

@@ -18,16 +18,16 @@ from pipeline.console import say
 from pipeline.corpora import Listing, Recording
 from pipeline.corpora.demo import draw_conditions, render_clip
 from pipeline.errors import CorpusError
-from pipeline.features.spectrogram import SpectrogramSpec
 from pipeline.listing import list_spectrograms
 from pipeline.normalize import normalize_corpus
 from pipeline.params.sections import Params
+from pipeline.plan.chosen import representation_of
 from pipeline.plan.speeds import fit_seconds, hashed_per_second, start_of, timed, written_per_second
 from pipeline.plan.survey import ExpectedClip, Survey, sample_of
-from pipeline.render import ImageSpec, render_corpus
+from pipeline.render import render_corpus
 from pipeline.slicing import slice_corpus
-from pipeline.store.images import Images, open_images
 from pipeline.store.paths import blocks_csv, clips_csv
+from pipeline.store.rendered import Rendered, open_rendered
 from pipeline.store.tables import Block, Clip, read_rows, write_rows
 
 SAMPLE = "sample"  # the corpus that is measured on
@@ -58,7 +58,7 @@ class SoundCosts:
 
 
 @contextlib.contextmanager
-def measured_sound(survey: Survey, params: Params) -> Iterator[tuple[SoundCosts, Images, list[str]]]:
+def measured_sound(survey: Survey, params: Params) -> Iterator[tuple[SoundCosts, Rendered, list[str]]]:
     """Measure, and lend the sample's images with the names of its blocks, so that a network can be measured on them."""
     root = Path(params.data.root).absolute()
     say("measuring: starting a stage, reading, loudness, images")
@@ -66,7 +66,7 @@ def measured_sound(survey: Survey, params: Params) -> Iterator[tuple[SoundCosts,
         with contextlib.redirect_stderr(io.StringIO()):  # the jobs' own progress
             costs = _measure(survey, root, params)
             listed = list_spectrograms([SAMPLE])
-        with open_images(listed) as images:
+        with open_rendered(listed) as images:
             yield costs, images, [block.block_id for block in read_rows(blocks_csv(SAMPLE), Block)]
 
 
@@ -151,8 +151,9 @@ def _cut_sample(clips: Sequence[Clip], most: int, params: Params) -> int:
     for clip in clips:
         if most < 1:
             break
-        n_blocks = min(most, max(1, int((clip.n_samples - block) / slide) + 1))
+        n_blocks = min(most, max(1, int((clip.n_samples - block) / slide) + 1)) if not chosen.whole_clips else 1
         covered = min(clip.n_samples, block + round((n_blocks - 1) * slide))
+        covered = clip.n_samples if chosen.whole_clips else covered
         # One source rate: the refusal of unequal bands, which the plan tells by itself, must not end the measurement.
         kept.append(dataclasses.replace(clip, n_samples=covered, source_rate=rate))
         most -= n_blocks
@@ -165,6 +166,7 @@ def _cut_sample(clips: Sequence[Clip], most: int, params: Params) -> int:
         short_clips="pad" if chosen.short_clips == "reject" else chosen.short_clips,
         tail="drop",
         silent_below_lu=None,
+        whole_clips=chosen.whole_clips,
     )
     return len(blocks)
 
@@ -172,9 +174,7 @@ def _cut_sample(clips: Sequence[Clip], most: int, params: Params) -> int:
 def _normalise_and_render(params: Params) -> tuple[float, float]:
     """Seconds of both for the sample, on one thread."""
     rate, loudness = params.audio.sample_rate, params.loudness
-    chosen = params.spectrogram.model_dump(exclude={"window_samples", "window_seconds", "low_db", "high_db"})
-    spec = SpectrogramSpec(sample_rate=rate, window_length=params.spectrogram.window_length(rate), **chosen)
-    image = ImageSpec(low_db=params.spectrogram.low_db, high_db=params.spectrogram.high_db, **params.image.model_dump())
+    chosen = representation_of(params)
     measured, _ = timed(
         lambda: normalize_corpus(
             SAMPLE,
@@ -187,7 +187,7 @@ def _normalise_and_render(params: Params) -> tuple[float, float]:
             n_workers=1,
         )
     )
-    return measured, timed(lambda: render_corpus(SAMPLE, spectrogram=spec, image=image, n_workers=1))[0]
+    return measured, timed(lambda: render_corpus(SAMPLE, chosen, n_workers=1))[0]
 
 
 def _measure_demo(params: Params) -> float:
@@ -205,6 +205,8 @@ def _measure_demo(params: Params) -> float:
 
 def _measure_thumbnails() -> float:
     """Seconds of the thumbnails of all images of the sample, reading them too."""
-    with open_images(list_spectrograms([SAMPLE])) as images:
+    with open_rendered(list_spectrograms([SAMPLE])) as images:
+        if images.kind == "features":  # which have no thumbnails
+            return 0.0
         names = [block.block_id for block in read_rows(blocks_csv(SAMPLE), Block)]
         return timed(lambda: thumbnails(images.batch([name]) for name in names))[0]

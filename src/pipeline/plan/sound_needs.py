@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, ROW_SECONDS, Job, Need, image_bytes, rows_in_chunks
+from pipeline.plan.chosen import representation_of
+from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, ROW_SECONDS, Job, Need, block_bytes, rows_in_chunks
 from pipeline.store.arrays import SOUND_CHUNK
 from pipeline.store.sound import PIECE_SAMPLES, RUN_BLOCKS, RUN_SAMPLES
 from pipeline.words import amount, duration
@@ -90,7 +91,8 @@ def _normalize(job: Job) -> Need:
     rows = n * (ROW_MEMORY["block"] + ROW_MEMORY["gain"] + ROW_MEMORY["measurement"])
     # Of a piece of sound and of what is computed from it in double precision; of the gates of one clip's blocks.
     pieces = job.workers * (PIECE_SAMPLES * 40 + 4 * RUN_SAMPLES)
-    gates = max(job.counts.of_clip) * (10 * job.params.slice.block_seconds + 1) * 50 * job.workers
+    gates_of_block = 10 * job.longest_block / job.params.audio.sample_rate + 1
+    gates = max(job.counts.of_clip) * gates_of_block * 50 * job.workers
     return Need(
         stage="normalize_loudness",
         runs=len(job.params.corpora),
@@ -102,13 +104,13 @@ def _normalize(job: Job) -> Need:
 
 
 def _render(job: Job) -> Need:
-    n, image = job.counts.n_blocks, image_bytes(job.params.image)
+    n, image = job.counts.n_blocks, block_bytes(job.params)
     names = 1024 * job.counts.name_bytes * len(job.params.corpora)
     disk = n * (image + 24) + rows_in_chunks(n, 1024) * job.counts.name_bytes + names
     return Need(
         stage="render_spectrograms",
         runs=len(job.params.corpora),
-        items=amount(n, "image"),
+        items=amount(n, job.item),
         seconds=len(job.params.corpora) * job.sound.start_torch_seconds
         + job.together(n * job.sound.render_per_block, disk),
         disk=disk,
@@ -122,15 +124,17 @@ def _held_while_rendering(job: Job, image: int) -> int:
     """A round of jobs with its sound, and its pictures until they are written; and what each worker computes with."""
     params = job.params
     rate = params.audio.sample_rate
-    block, slide = round(params.slice.block_seconds * rate), params.slice.slide_seconds * rate
+    block, slide = job.longest_block, params.slice.slide_seconds * rate
     in_run = max(1, min(RUN_BLOCKS, int((RUN_SAMPLES - block) / slide) + 1, max(job.counts.of_clip)))
     n_runs = sum(-(-n // in_run) for n in job.counts.of_clip)
     round_of_runs = min(4 * job.workers, n_runs)
-    n_frames = (
-        params.slice.block_seconds - params.spectrogram.window_length(rate) / rate
-    ) / params.spectrogram.hop_seconds
+    chosen = representation_of(params)
+    length = chosen.resample_samples or block
     # Per frame: its window, twice, and per bin a complex number, a power and a copy of it.
-    frames = (n_frames + 1) * (8 * params.spectrogram.window_length(rate) + 8 * params.spectrogram.fft_length)
+    frames = sum(
+        ((length - one.window_length) / (one.hop_seconds * rate) + 1) * (8 * one.window_length + 8 * one.fft_length)
+        for one in chosen.spectrograms
+    )
     sound = 4 * (block + (in_run - 1) * min(slide, block))
     return round(round_of_runs * (sound + in_run * image) + job.workers * (frames + 8 * image))
 

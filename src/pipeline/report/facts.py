@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.features.representations import stack_of
 from pipeline.report.axes import text_of
-from pipeline.report.spectrograms import Sound
+from pipeline.report.spectrograms import CONTENTS, Sound
 from pipeline.store.files import read_json
 from pipeline.store.paths import model_folder, rejected_csv, run_key
 from pipeline.store.tables import Rejected, SpectrogramFile, read_rows
@@ -78,36 +79,91 @@ def left_out_table(corpora: Sequence[str], split: Values) -> Table:
     return Table("Left out when slicing", ["corpus", "blocks", "seconds", "reason"], rows)
 
 
+def seen_as(representation: Values) -> str:
+    """What the pictures of the page show, in a sentence or two."""
+    kind = representation.get("kind", "image")
+    if kind == "features":
+        return "Hand-built features are no pictures: none is shown."
+    n_samples = representation.get("resample_samples", 0)
+    relative = f" Blocks of {n_samples} samples, resampled: frequencies and times are relative." if n_samples else ""
+    if kind == "stack":
+        spec = stack_of(representation)
+        first = spec.channels[0].spectrogram
+        names = f"{len(spec.channels)} channel{'' if len(spec.channels) == 1 else 's'}"
+        return (
+            f"A stack of {names}, each drawn over its own range before whitening and scaling; axis: {first.axis}, "
+            f"{first.n_bands} bands.{relative}"
+        )
+    return f"Axis: {representation['axis']}, {representation['n_bands']} bands.{relative}"
+
+
 def representation_facts(representation: Values, sections: Mapping[str, Values]) -> Facts:
-    """How a recording becomes blocks, and a block an image."""
+    """How a recording becomes blocks, and a block an image, a stack or features."""
     how, cut, loud = representation, sections["slice"], sections["loudness"]
-    hop = f"a frame every {1000 * how['hop_seconds']:g} ms"
     level = "levels as recorded"
     if loud["scope"] != "none":
         unit = {"lufs": "LUFS", "rms": "dB RMS", "peak": "dB peak"}.get(loud["method"])
         target = f"to {text_of(loud['target_db'])} {unit}" if unit else "to zero mean and unit variance"
         level = f"each {loud['scope']} {target}, at most {loud['max_gain_db']:g} dB of gain"
-    columns = f"resampled to {how['n_columns']} columns" if how["n_columns"] else "a column for each frame"
-    low, high = text_of(how["low_db"]), text_of(how["high_db"])
-    window_ms = 1000 * how["window_length"] / how["sample_rate"]
+    blocks = [
+        ("Blocks", f"{cut['block_seconds']:g} s, one every {cut['slide_seconds']:g} s"),
+        ("Shorter clips", f"{cut['short_clips']}; rest of a clip: {cut['tail']}; silent: {cut['silent_blocks']}"),
+    ]
+    if cut.get("whole_clips"):
+        blocks = [("Blocks", f"whole clips; silent: {cut['silent_blocks']}")]
+    if n_samples := how.get("resample_samples", 0):
+        blocks.append(("Resampled", f"each block to {n_samples} samples: frequencies and times below are relative"))
+    kind = how.get("kind", "image")
+    of_kind = {"image": _image_facts, "stack": _stack_facts, "features": _feature_facts}[kind]
     return Facts(
-        "From sound to image",
-        [
-            ("Sound", f"mono, {how['sample_rate']} Hz"),
-            ("Blocks", f"{cut['block_seconds']:g} s, one every {cut['slide_seconds']:g} s"),
-            ("Shorter clips", f"{cut['short_clips']}; rest of a clip: {cut['tail']}; silent: {cut['silent_blocks']}"),
-            ("Loudness", level),
-            ("Frames", f"{how['window']} window of {how['window_length']} samples ({window_ms:.3g} ms), {hop}"),
-            ("Spectrum", f"power spectral density, dB re 1/Hz; FFT of {how['fft_length']} samples"),
-            (
-                "Frequency axis",
-                f"{how['axis']}, {how['n_bands']} bands from {how['min_hz']:g} to {how['max_hz']:g} Hz",
-            ),
-            ("Time axis", columns),
-            ("Colours", f"{how['n_colours']} of {how['colormap']}, from {low} to {high} dB re 1/Hz"),
-            ("Image", f"{how['width']} \N{MULTIPLICATION SIGN} {how['height']} pixels"),
-        ],
+        {"image": "From sound to image", "stack": "From sound to stack"}.get(kind, "From sound to features"),
+        [("Sound", f"mono, {how['sample_rate']} Hz"), *blocks, ("Loudness", level), *of_kind(how)],
     )
+
+
+def _frames(window: str, window_length: int, sample_rate: int, hop_seconds: float) -> str:
+    ms = 1000 * window_length / sample_rate
+    return f"{window} window of {window_length} samples ({ms:.3g} ms), a frame every {1000 * hop_seconds:g} ms"
+
+
+def _image_facts(how: Values) -> list[tuple[str, str]]:
+    columns = f"resampled to {how['n_columns']} columns" if how["n_columns"] else "a column for each frame"
+    if how.get("range") == "own":
+        percentiles = f"percentiles {how['low_percentile']:g} to {how['high_percentile']:g}"
+        span = f"over each picture's own values ({percentiles}, at most {how['most_db']:g} dB)"
+    else:
+        span = f"from {text_of(how['low_db'])} to {text_of(how['high_db'])} dB re 1/Hz"
+    return [
+        ("Frames", _frames(how["window"], how["window_length"], how["sample_rate"], how["hop_seconds"])),
+        ("Spectrum", f"power spectral density, dB re 1/Hz; FFT of {how['fft_length']} samples"),
+        ("Frequency axis", f"{how['axis']}, {how['n_bands']} bands from {how['min_hz']:g} to {how['max_hz']:g} Hz"),
+        ("Time axis", columns),
+        ("Colours", f"{how['n_colours']} of {how['colormap']}, {span}"),
+        ("Image", f"{how['width']} \N{MULTIPLICATION SIGN} {how['height']} pixels"),
+    ]
+
+
+def _stack_facts(how: Values) -> list[tuple[str, str]]:
+    spec = stack_of(how)
+    first = spec.channels[0].spectrogram
+    rows = []
+    for number, channel in enumerate(spec.channels, start=1):
+        own = channel.spectrogram
+        frames = _frames(own.window, own.window_length, own.sample_rate, own.hop_seconds)
+        rows.append((f"Channel {number}", f"{CONTENTS[channel.contents]}; {frames}; FFT of {own.fft_length} samples"))
+    return [
+        *rows,
+        ("Frequency axis", f"{first.axis}, {first.n_bands} bands from {first.min_hz:g} to {first.max_hz:g} Hz"),
+        ("Stack", f"{spec.n_columns} \N{MULTIPLICATION SIGN} {spec.n_bands} values in each channel"),
+    ]
+
+
+def _feature_facts(how: Values) -> list[tuple[str, str]]:
+    return [
+        ("Features", how["columns"].replace("_", "\N{NO-BREAK SPACE}")),
+        ("Frames", f"{1000 * how['frame_seconds']:g} ms, one every {1000 * how['hop_seconds']:g} ms"),
+        ("Pitch", f"looked for from {how['min_pitch_hz']:g} to {how['max_pitch_hz']:g} Hz"),
+    ]
 
 
 def split_facts(metrics: Values, split: Values, sections: Mapping[str, Values]) -> Facts:
@@ -158,7 +214,8 @@ def members_table(metrics: Values, members: Mapping[str, Values]) -> Table:
                 "their SHA-256": start.get("sha256", ""),
                 "random weights drawn by": model["init"],
                 "dropout": "the network's own" if model["dropout"] is None else f"{model['dropout']:g}",
-                "pixels enter as": model["normalise"],
+                "values enter as": model["normalise"],
+                "whitening": model["whiten"] if model["whiten"] != "none" else "",
                 "seed": str(member["seed"]),
                 **{key.replace("_", " "): _setting(value) for key, value in train.items() if key != "threads"},
             }
@@ -190,7 +247,7 @@ def provenance_table(folds: Sequence[int], members: Sequence[str]) -> Table:
 
 
 def content_table(listed: Sequence[SpectrogramFile]) -> Table:
-    """Digest of the pixels of each corpus's images: what exactly the networks saw."""
+    """Digest of what each corpus's blocks became: what exactly the networks saw."""
     return Table(
-        "Images, by content", ["corpus", "SHA-256 of the pixels"], [[row.corpus, row.sha256] for row in listed]
+        "Rendered blocks, by content", ["corpus", "SHA-256 of the values"], [[row.corpus, row.sha256] for row in listed]
     )

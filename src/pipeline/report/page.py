@@ -16,8 +16,8 @@ from pipeline.report.curves import curves_page
 from pipeline.report.scores import SUMMARIES, confusion_rows, level_page
 from pipeline.report.spectrograms import Picture, Sound, show_classes, show_wrong
 from pipeline.store.files import read_json, written_whole
-from pipeline.store.images import open_images
 from pipeline.store.paths import ANSWERS, METRICS, PLOTS, REPORT, SPECTROGRAMS_LIST, SPLIT_METRICS
+from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Answer, ClipAnswer, Curve, SpectrogramFile, read_rows
 
 LEVELS = ("clip", "block")
@@ -55,7 +55,7 @@ def write_report(
     answers = read_rows(ANSWERS, ClipAnswer)
     listed = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
     sound = Sound.of(corpora)
-    with open_images(listed) as images:
+    with open_rendered(listed) as images:
         classes = show_classes(sound, images)
         wrong = show_wrong(sound, images, answers, at_most=wrong_clips)
     page = _templates().get_template("page.html.jinja")
@@ -63,7 +63,7 @@ def write_report(
         **_numbers(metrics, split),
         classes=classes,
         wrong=wrong,
-        representation=images.representation,
+        as_seen=facts.seen_as(images.representation),
         n_wrong=sum(answer.predicted != answer.actual for answer in answers),
         n_answers=len(answers),
         tables=_tables(corpora, metrics, split, sound, members, listed),

@@ -12,24 +12,35 @@ from PIL import Image
 
 from pipeline.errors import StoreError
 from pipeline.features.colour import colour_table
-from pipeline.features.spectrogram import SpectrogramSpec
-from pipeline.report.axes import Tick, hz_ticks, linear_ticks, second_ticks
-from pipeline.store.images import Images
+from pipeline.features.ranges import LEAST_RANGE_DB
+from pipeline.features.representations import stack_of
+from pipeline.features.spectrogram import SpectrogramSpec, draw_image
+from pipeline.features.stack import ChannelSpec
+from pipeline.report.axes import Tick, hz_ticks, linear_ticks, round_values, second_ticks, text_of
 from pipeline.store.paths import SPLIT, blocks_csv, clips_csv
+from pipeline.store.rendered import Rendered
 from pipeline.store.tables import Block, Clip, ClipAnswer, SplitRow, read_all, read_rows
 
+CHANNEL_COLOURS = 64
+LEVELS = {"decibels": "dB re 1/Hz", "power": "dB re 1/Hz", "mfcc": "MFCC", "delta_mfcc": "per frame"}
+CONTENTS = {"decibels": "decibels", "power": "density", "mfcc": "MFCC", "delta_mfcc": "deltas of MFCC"}
 MOST_PIXELS = 512  # of a picture's side in the page; shown at half of that
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One block's spectrogram, ready to be drawn with its axes."""
+    """One block's spectrogram, or one channel of it, ready to be drawn with its axes."""
 
     pixels: str  # data URI
     colours: str  # data URI of the colour bar, the highest level at the top
     seconds: Sequence[Tick]
     hz: Sequence[Tick]
     decibels: Sequence[Tick]
+    # What the axes are of: of a block that was resampled to a fixed length, frequencies and times are relative.
+    across: str = "seconds"
+    up: str = "Hz"
+    level: str = "dB re 1/Hz"
+    channel: str = ""  # which of a stack's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +52,7 @@ class Shown:
     starts: float  # where the block starts in its recording, seconds
     seconds: float  # how long it is
     fill: str
-    picture: Picture
+    pictures: Sequence[Picture]  # one for each channel of a stack; none of hand-built features
     answer: ClipAnswer | None = None
 
 
@@ -60,7 +71,7 @@ class Sound:
         return cls({clip.clip_id: clip for clip in clips}, {block.block_id: block for block in blocks})
 
 
-def show_classes(sound: Sound, images: Images) -> list[Shown]:
+def show_classes(sound: Sound, images: Rendered) -> list[Shown]:
     """Show one block of each class, in the order of their names; no model has a say in which.
 
     It is the middle block, in time, of the class's clip of median length, among the recordings themselves (variant 0);
@@ -80,11 +91,36 @@ def show_classes(sound: Sound, images: Images) -> list[Shown]:
     return shown
 
 
-def show_wrong(sound: Sound, images: Images, answers: Sequence[ClipAnswer], *, at_most: int) -> list[Shown]:
+def show_wrong(sound: Sound, images: Rendered, answers: Sequence[ClipAnswer], *, at_most: int) -> list[Shown]:
     """Show the worst block of each clip answered wrong, those with the least probability of their class first."""
     wrong = [answer for answer in answers if answer.predicted != answer.actual]
     worst = sorted(wrong, key=lambda answer: (answer.of_actual, answer.clip_id))[:at_most]
     return [_show(sound, images, answer.worst_block, answer.actual, answer) for answer in worst]
+
+
+def pictures_of(values: NDArray[Any], representation: Mapping[str, Any], *, n_samples: int) -> list[Picture]:
+    """Turn what a block of `n_samples` became into pictures with ticks: hand-built features have none.
+
+    Parameters
+    ----------
+    representation
+        The attributes of its file: how sound became these values.
+
+    Raises
+    ------
+    StoreError
+        If an attribute is not there.
+    """
+    kind = representation.get("kind", "image")
+    if kind == "features":
+        return []
+    if kind == "stack":
+        channels = zip(values, stack_of(representation).channels, strict=True)
+        return [
+            _channel_picture(matrix, channel, representation, f"channel {number}", n_samples=n_samples)
+            for number, (matrix, channel) in enumerate(channels, start=1)
+        ]
+    return [picture_of(values, representation, n_samples=n_samples)]
 
 
 def picture_of(pixels: NDArray[np.uint8], representation: Mapping[str, Any], *, n_samples: int) -> Picture:
@@ -100,27 +136,69 @@ def picture_of(pixels: NDArray[np.uint8], representation: Mapping[str, Any], *, 
     StoreError
         If an attribute is not there.
     """
-    needed = [item.name for item in fields(SpectrogramSpec)] + ["low_db", "high_db", "colormap", "n_colours"]
+    is_own = representation.get("range") == "own"
+    needed = [item.name for item in fields(SpectrogramSpec)] + ["colormap", "n_colours"]
+    needed += [] if is_own else ["low_db", "high_db"]
     if missing := [name for name in needed if name not in representation]:
         raise StoreError(
             f"the rendered images do not state their {', '.join(missing)}: "
             "run `dvc repro -f` on the stage that renders them"
         )
     spec = SpectrogramSpec(**{item.name: representation[item.name] for item in fields(SpectrogramSpec)})
-    low, high = representation["low_db"], representation["high_db"]
     return Picture(
         pixels=_png(pixels),
-        colours=_png(colour_table(representation["colormap"], representation["n_colours"])[::-1, None]),
-        seconds=second_ticks(n_samples, spec),
-        hz=hz_ticks(spec),
-        decibels=linear_ticks(low, high, at_most=7),
+        colours=_colour_bar(representation["colormap"], representation["n_colours"]),
+        decibels=[] if is_own else linear_ticks(representation["low_db"], representation["high_db"], at_most=7),
+        level="its own range" if is_own else "dB re 1/Hz",
+        **_axes(spec, representation, n_samples),
     )
 
 
-def _show(sound: Sound, images: Images, block_id: str, label: str, answer: ClipAnswer | None = None) -> Shown:
+def _channel_picture(
+    matrix: NDArray[np.float32],
+    channel: ChannelSpec,
+    representation: Mapping[str, Any],
+    name: str,
+    *,
+    n_samples: int,
+) -> Picture:
+    """One channel (n_bands, n_columns) over its own range of values."""
+    spec = channel.spectrogram
+    if channel.contents == "power":
+        matrix = 10 * np.log10(np.maximum(matrix, 1e-30))
+    low = float(matrix.min())
+    high = max(float(matrix.max()), low + LEAST_RANGE_DB)
+    height, width = matrix.shape
+    image = draw_image(
+        matrix, low_db=low, high_db=high, colormap="jet", n_colours=CHANNEL_COLOURS, height=height, width=width
+    )
+    axes = _axes(spec, representation, n_samples)
+    if channel.contents in ("mfcc", "delta_mfcc"):
+        last = (channel.n_coefficients or spec.n_bands) - 1
+        values = round_values(0, last, at_most=6)
+        axes["hz"] = [Tick((value + 0.5) / (last + 1), text_of(value)) for value in values if value == int(value)]
+        axes["up"] = "no."
+    window = f"window {1000 * spec.window_length / spec.sample_rate:.3g} ms, hop {1000 * spec.hop_seconds:.3g} ms"
+    return Picture(
+        pixels=_png(image),
+        colours=_colour_bar("jet", CHANNEL_COLOURS),
+        decibels=linear_ticks(low, high, at_most=7),
+        level=LEVELS[channel.contents],
+        channel=f"{name}: {CONTENTS[channel.contents]}, {window}",
+        **axes,
+    )
+
+
+def _axes(spec: SpectrogramSpec, representation: Mapping[str, Any], n_samples: int) -> dict[str, Any]:
+    resampled = representation.get("resample_samples", 0)
+    words = {"across": "seconds, relative", "up": "rel. Hz"} if resampled else {}
+    return {"seconds": second_ticks(resampled or n_samples, spec), "hz": hz_ticks(spec), **words}
+
+
+def _show(sound: Sound, images: Rendered, block_id: str, label: str, answer: ClipAnswer | None = None) -> Shown:
     block = _block(sound, block_id)
     clip = _clip(sound, block.clip_id)
-    picture = picture_of(images.batch([block_id])[0], images.representation, n_samples=block.n_samples)
+    pictures = pictures_of(images.batch([block_id])[0], images.representation, n_samples=block.n_samples)
     rate = images.representation["sample_rate"]
     return Shown(
         label=label,
@@ -128,7 +206,7 @@ def _show(sound: Sound, images: Images, block_id: str, label: str, answer: ClipA
         starts=clip.start_seconds + block.start / rate,
         seconds=block.n_samples / rate,
         fill=block.fill,
-        picture=picture,
+        pictures=pictures,
         answer=answer,
     )
 
@@ -147,6 +225,10 @@ def _clip(sound: Sound, clip_id: str) -> Clip:
 
 def _middle(ordered: Sequence[Any]) -> Any:
     return ordered[(len(ordered) - 1) // 2]
+
+
+def _colour_bar(colormap: str, n_colours: int) -> str:
+    return _png(colour_table(colormap, n_colours)[::-1, None])
 
 
 def _png(pixels: NDArray[np.uint8]) -> str:

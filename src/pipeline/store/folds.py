@@ -72,8 +72,8 @@ def write_outputs(path: Path, fold: Fold, values: Mapping[str, NDArray[Any]], *,
         arrays.finish({"about": json.dumps(about, sort_keys=True)})
 
 
-def read_outputs(path: Path, *names: str) -> Outputs:
-    """Read some of the arrays of `write_outputs`, and all names and sides.
+def read_outputs(path: Path, *names: str, optional: Sequence[str] = ()) -> Outputs:
+    """Read some of the arrays of `write_outputs`, the optional ones if they are there, and all names and sides.
 
     Raises
     ------
@@ -86,6 +86,6 @@ def read_outputs(path: Path, *names: str) -> Outputs:
         return Outputs(
             block_ids=decode_texts(file["block_id"][:]),
             sides=decode_texts(file["side"][:]),
-            values={name: file[name][:] for name in names},
+            values={name: file[name][:] for name in (*names, *optional) if name in file},
             about=json.loads(attributes_of(file)["about"]),
         )

@@ -72,7 +72,7 @@ def fingerprints_h5(corpus: str) -> Path:
 
 
 def spectrograms_h5(corpus: str) -> Path:
-    """Images of a corpus, in the order of its blocks."""
+    """Rendered blocks of a corpus, in the order of its blocks."""
     return SPECTROGRAMS / f"{corpus}.h5"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import StoreError
 from pipeline.store.arrays import digest_of, encode_texts, new_arrays, open_arrays
-from pipeline.store.images import open_images
+from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import SpectrogramFile
 
 HEIGHT, WIDTH = 4, 6
@@ -40,7 +40,7 @@ def _in_a_folder(tmp_path, monkeypatch):
 
 def test_a_batch_is_in_the_order_asked_for_across_corpora():
     files = [render("a", 3), render("bb", 5)]
-    with open_images(files) as images:
+    with open_rendered(files) as images:
         assert images.shape == (HEIGHT, WIDTH, 3)
         batch = images.batch(["bb/é@4", "a/é@0", "bb/é@0", "a/é@2", "a/é@0"])
     a, b = pictures("a", 3), pictures("bb", 5)
@@ -48,36 +48,36 @@ def test_a_batch_is_in_the_order_asked_for_across_corpora():
 
 
 def test_an_empty_batch_is_empty():
-    with open_images([render("a", 1)]) as images:
+    with open_rendered([render("a", 1)]) as images:
         assert images.batch([]).shape == (0, HEIGHT, WIDTH, 3)
 
 
 def test_the_representation_is_what_was_rendered_not_from_which_sound():
-    with open_images([render("a", 1), render("bb", 2)]) as images:
+    with open_rendered([render("a", 1), render("bb", 2)]) as images:
         assert images.representation == {"axis": "mel", "low_db": -130.0}
 
 
 def test_other_content_than_listed_is_refused():
     row = dataclasses.replace(render("a", 3), sha256="0" * 64)
-    with pytest.raises(StoreError, match=r"a\.h5: not the content"), open_images([row]):
+    with pytest.raises(StoreError, match=r"a\.h5: not the content"), open_rendered([row]):
         pytest.fail("it was opened")
 
 
 def test_corpora_rendered_with_other_parameters_are_refused():
     files = [render("a", 1), render("bb", 1, axis="linear")]
-    with pytest.raises(StoreError, match=r"bb\.h5: rendered with other parameters"), open_images(files):
+    with pytest.raises(StoreError, match=r"bb\.h5: rendered with other parameters"), open_rendered(files):
         pytest.fail("it was opened")
 
 
 def test_a_block_that_was_not_rendered_is_named():
-    with open_images([render("a", 1)]) as images, pytest.raises(StoreError, match="block a/é@7 was split"):
+    with open_rendered([render("a", 1)]) as images, pytest.raises(StoreError, match="block a/é@7 was split"):
         images.batch(["a/é@0", "a/é@7"])
 
 
 def test_a_listed_file_that_is_missing_is_named():
     row = render("a", 1)
     Path("a.h5").unlink()
-    with pytest.raises(StoreError, match=r"a\.h5: missing"), open_images([row]):
+    with pytest.raises(StoreError, match=r"a\.h5: missing"), open_rendered([row]):
         pytest.fail("it was opened")
 
 
@@ -88,6 +88,6 @@ def test_a_damaged_image_is_laid_to_its_own_file(damaged):
     content = bytearray(path.read_bytes())
     content[content.index(pictures(damaged, 2)[1].tobytes())] ^= 128
     path.write_bytes(content)
-    with pytest.raises(StoreError, match=rf"^{damaged}\.h5: damaged"), open_images(files) as images:
+    with pytest.raises(StoreError, match=rf"^{damaged}\.h5: damaged"), open_rendered(files) as images:
         images.batch([f"{damaged}/é@0"])
         images.batch([f"{damaged}/é@1"])

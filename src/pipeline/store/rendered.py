@@ -1,4 +1,4 @@
-"""The rendered images of all corpora of a run as one collection, looked up by block."""
+"""What was rendered of all corpora of a run as one collection, looked up by block."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -13,19 +13,38 @@ from pipeline.store.arrays import attributes_of, decode_texts, digest_of, open_a
 from pipeline.store.tables import SpectrogramFile
 
 # What of a rendered file's attributes says how its images came about; the rest says from which sound.
-SOURCES = ("complete", "sound_sha256", "least_source_rate", "most_source_rate")
+SOURCES = ("complete", "sound_sha256", "least_source_rate", "most_source_rate", "reached_hz")
 
 
-class Images:
-    """Images by block id; they stay on disk until asked for."""
+def dataset_of(file: Any) -> str:
+    """Name of the dataset of a rendered file that holds its blocks: images (bytes) or features (float32)."""
+    return "images" if "images" in file else "features"
+
+
+class Rendered:
+    """Values by block id; they stay on disk until asked for.
+
+    Attributes
+    ----------
+    representation
+        The attributes of the files: how sound became these values.
+    shape
+        Of one block's: (height, width, 3) of images, (n_channels, height, width) of stacks, (n,) of features.
+    """
 
     def __init__(self) -> None:
         self.representation: dict[str, Any] = {}
-        self.shape: tuple[int, int, int] = (0, 0, 0)  # (height, width, 3)
+        self.shape: tuple[int, ...] = (0, 0, 0)
+        self._dtype: np.dtype[Any] = np.dtype(np.uint8)
         self._place: dict[str, tuple[Any, int]] = {}
 
+    @property
+    def kind(self) -> str:
+        """What a block became: image, stack or features."""
+        return str(self.representation.get("kind", "image"))
+
     def add(self, path: Path, file: Any) -> None:
-        """Add the images of one open file.
+        """Add the blocks of one open file.
 
         Raises
         ------
@@ -35,32 +54,33 @@ class Images:
         representation = {name: value for name, value in attributes_of(file).items() if name not in SOURCES}
         if self._place and representation != self.representation:
             raise StoreError(f"{path}: rendered with other parameters than the corpora before it: run `dvc repro`")
+        dataset = file[dataset_of(file)]
         self.representation = representation
-        self.shape = tuple(file["images"].shape[1:])
-        dataset = file["images"]
+        self.shape = tuple(dataset.shape[1:])
+        self._dtype = dataset.dtype
         for row, block_id in enumerate(decode_texts(file["block_id"][:])):
             self._place[block_id] = (dataset, row)
 
-    def batch(self, block_ids: Sequence[str]) -> NDArray[np.uint8]:
-        """Images (n, height, width, 3) of some blocks, in their order.
+    def batch(self, block_ids: Sequence[str]) -> NDArray[Any]:
+        """Values (n, ...) of some blocks, in their order.
 
         Raises
         ------
         StoreError
-            If a block was not rendered, or its image is damaged.
+            If a block was not rendered, or its values are damaged.
         """
-        images = np.empty((len(block_ids), *self.shape), dtype=np.uint8)
-        for image, block_id in zip(images, block_ids, strict=True):
+        rows = np.empty((len(block_ids), *self.shape), dtype=self._dtype)
+        for values, block_id in zip(rows, block_ids, strict=True):
             if block_id not in self._place:
                 raise StoreError(f"block {block_id} was split but not rendered: run `dvc repro`")
             dataset, row = self._place[block_id]
             with reading(dataset):
-                dataset.read_direct(image, np.s_[row])
-        return images
+                dataset.read_direct(values, np.s_[row])
+        return rows
 
 
 @contextlib.contextmanager
-def open_images(files: Sequence[SpectrogramFile]) -> Iterator[Images]:
+def open_rendered(files: Sequence[SpectrogramFile]) -> Iterator[Rendered]:
     """Open the listed files.
 
     Raises
@@ -68,11 +88,11 @@ def open_images(files: Sequence[SpectrogramFile]) -> Iterator[Images]:
     StoreError
         If a file's content is not the one that the list names.
     """
-    images = Images()
+    rendered = Rendered()
     with contextlib.ExitStack() as stack:
         for row in files:
             file = stack.enter_context(open_arrays(Path(row.path)))
-            if digest_of(file, "images") != row.sha256:
+            if digest_of(file, dataset_of(file)) != row.sha256:
                 raise StoreError(f"{row.path}: not the content that the list of spectrograms names: run `dvc repro`")
-            images.add(Path(row.path), file)
-        yield images
+            rendered.add(Path(row.path), file)
+        yield rendered
