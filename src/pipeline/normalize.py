@@ -54,7 +54,7 @@ def normalize_corpus(
         for block, part in zip(own, parts, strict=True):
             reference = {"none": None, "block": part, "clip": whole, "corpus": corpus_level}[scope]
             gains.append(
-                _gain(
+                gain_of(
                     block.block_id,
                     part,
                     reference,
@@ -87,7 +87,7 @@ def _measure_clip(
     return blocks, dataclasses.replace(sums, powers=powers[0]), parts
 
 
-def _gain(
+def gain_of(
     block_id: str,
     block: Measurement,
     reference: Measurement | None,
@@ -97,6 +97,7 @@ def _gain(
     max_gain_db: float,
     limit_peak: bool,
 ) -> Gain:
+    """Choose the gain of a block from what it shares one with: itself, its clip, its corpus, or nothing (None)."""
     offset, gain_db, flag = 0.0, 0.0, ""
     is_silent = block.peak() == 0.0
     if is_silent:
