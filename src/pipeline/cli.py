@@ -159,14 +159,16 @@ def compare(
 @app.command()
 def show(
     clip: Annotated[str, typer.Argument(help="A clip_id, as emodb/wav/03a01Fa.wav, or the path of any sound file.")],
-    block: Annotated[int | None, typer.Option(min=0, help="Which block, from 0.  [default: the loudest]")] = None,
+    block: Annotated[int | None, typer.Option(min=0, help="Which block, from 0.", show_default="the loudest")] = None,
     at: Annotated[float | None, typer.Option(min=0, help="The block whose middle is nearest to it, s.")] = None,
     params: Annotated[Path, typer.Option(help="The parameters.")] = Path("params.yaml"),
     other: Annotated[Path | None, typer.Option("--with", help="Beside it, by other parameters.")] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-S", help="Beside it, a key=value changed, as dvc exp run -S.")
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="The .png file.  [default: the clip's name]", callback=_png)] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The .png file.", show_default="the clip's name", callback=_png)
+    ] = None,
 ) -> None:
     """Draw a block of a clip as params.yaml represents it, with axes; beside it, if asked, by other parameters."""
     from pipeline.show import show_clip
