@@ -51,7 +51,7 @@ def made_answers(wrong=(), clips_per_class=CLIPS_PER_CLASS):
     return {"clip": rows(1), "block": rows(BLOCKS)}
 
 
-def level_of(rows, unit="clip"):
+def level_of(rows, unit="clip", untrained=()):
     """Metrics of a table, by the package's own function."""
     times = [row.n for row in rows]
     actual = np.repeat([CLASSES.index(row.actual) for row in rows], times)
@@ -65,26 +65,38 @@ def level_of(rows, unit="clip"):
         unit_name=unit,
         n_resamples=100,
         seed=0,
+        learned=np.array([name not in untrained for name in CLASSES]),
     )
 
 
-def write_results(wrong=(), *, answers=None, metrics=None, split=None, corpora=None, how=None, folder="."):
+def write_results(
+    wrong=(), *, answers=None, metrics=None, split=None, corpora=None, how=None, untrained=(), folder="."
+):
     """Write one result into a folder; keywords change parts of metrics.json, split.json and of their inner mappings."""
     folder = Path(folder)
+    how = {**({"untrained": list(untrained)} if untrained else {}), **(how or {})}
     answers = made_answers(wrong) if answers is None else answers
     counts = {
         level: {name: n for name, n in level_of(rows)["n"].items() if name != "total"}
         for level, rows in answers.items()
     }
     made = {
-        **{level: level_of(rows) for level, rows in answers.items()},
+        **{level: level_of(rows, untrained=untrained) for level, rows in answers.items()},
         "corpora": ["made"],
         "seed": {"split": 0, "members": {"a": 0}},
         "selected_on_test": False,
-        "split": {"by": "clip", "method": "kfold", "n_folds": 3, "folds": [0, 1, 2], "leakage": LEAKAGE, **(how or {})},
+        "split": {"by": "clip", "method": "kfold", "n_folds": 3, "folds": [0, 1, 2], "leakage": LEAKAGE, **how},
         **(metrics or {}),
     }
-    corpus = {"clips": counts["clip"], "blocks": counts["block"], "seconds": 300.04, "rejected": 0, **(corpora or {})}
+    corpus = {
+        "clips": counts["clip"],
+        "blocks": counts["block"],
+        "seconds": 300.04,
+        "rejected": 0,
+        "missing": 0,
+        "unused_clips": {},
+        **(corpora or {}),
+    }
     (folder / PLOTS).mkdir(parents=True, exist_ok=True)
     (folder / METRICS).write_text(json.dumps(made))
     (folder / SPLIT_METRICS).write_text(

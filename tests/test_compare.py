@@ -28,8 +28,8 @@ def table(actual, predicted, units=None, clips=None, n=None):
     ]
 
 
-def compare(old, new, n_resamples=400, seed=0):
-    return compare_answers(old, new, n_resamples=n_resamples, seed=seed)
+def compare(old, new, n_resamples=400, seed=0, **options):
+    return compare_answers(old, new, n_resamples=n_resamples, seed=seed, **options)
 
 
 # by hand
@@ -56,6 +56,20 @@ def test_a_class_of_its_own_stratum_falls_by_its_share():
     changes = compare(table(actual, actual), table(actual, np.where(actual == 1, 0, actual)))
     assert changes["uar"] == Change(1.0, pytest.approx(2 / 3), -0.3333, -0.3333)
     assert changes["accuracy"] == Change(1.0, pytest.approx(8 / 11), -0.2727, -0.2727)
+
+
+def test_a_class_that_could_not_be_learned_counts_in_accuracy_only():
+    # anger 3 and 4 of 4, joy 2 of 2, neutral 1 and 0 of 2. Of anger's four draws B(4, 1/4) are the one that was won:
+    # P(0) > 0.025, P(more than 3) < 0.025 < P(more than 2); a half of each fourth
+    actual = np.repeat([0, 1, 2], [4, 2, 2])
+    old, new = table(actual, [0, 0, 0, 1, 1, 1, 2, 0]), table(actual, [0, 0, 0, 0, 1, 1, 0, 0])
+    found = compare(old, new, n_resamples=20_000, untrained=["neutral"])
+    assert found["uar"] == Change(0.875, 1.0, 0.0, 0.375)
+    assert (found["accuracy"].old, found["accuracy"].new) == (6 / 8, 6 / 8)
+    # F1 of anger: 6 / (4 + 4), 8 / (4 + 6); of joy 4 / (2 + 3), 1
+    assert found["macro_f1"].old == pytest.approx((6 / 8 + 4 / 5) / 2)
+    assert found["macro_f1"].new == pytest.approx((8 / 10 + 1) / 2)
+    assert compare(old, new)["uar"].new == pytest.approx(2 / 3)
 
 
 def test_equal_scores_by_other_clips_differ_by_zero_within_chance():

@@ -19,15 +19,30 @@ from made_run import (
     write_made_baselines,
     write_made_outputs,
 )
+from made_run import (
+    SPLIT as SPLIT_CHOICES,
+)
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
 from pipeline.errors import MetricsError, SplitError, StoreError
 from pipeline.evaluate import evaluate_runs
 from pipeline.fold_baselines import fit_baselines
 from pipeline.runs import predict_run
+from pipeline.split.choices import Choices
+from pipeline.split.corpora import split_corpora
 from pipeline.store.folds import read_fold, read_outputs
-from pipeline.store.paths import ANSWERS, METRICS, PLOTS, SPLIT, SPLIT_METRICS, baselines_h5, curves_csv, outputs_h5
-from pipeline.store.tables import Answer, ClipAnswer, Curve, SplitRow, read_rows, write_rows
+from pipeline.store.paths import (
+    ANSWERS,
+    METRICS,
+    PLOTS,
+    SPLIT,
+    SPLIT_METRICS,
+    baselines_h5,
+    clips_csv,
+    curves_csv,
+    outputs_h5,
+)
+from pipeline.store.tables import Answer, Clip, ClipAnswer, Curve, SplitRow, read_rows, write_rows
 
 FOLDS, MEMBERS = (0, 1, 2), ("a", "b")
 RUN = {"corpora": [CORPUS], "seed": {"split": 0, "members": {"a": 0, "b": 1}}}
@@ -375,6 +390,67 @@ def test_selected_on_test_is_said_if_one_run_was(project):
     assert evaluate()["selected_on_test"] is False
     write_made_outputs(2, read_fold(2), "a", right(read_fold(2)), selected_on_test=True)
     assert evaluate()["selected_on_test"] is True
+
+
+# classes that no training side has
+
+
+@pytest.fixture
+def lacking(project):
+    """Speaker s0 has all clips of neutral: the fold that tests it (0) has none to learn from, the others have all."""
+    clips = read_rows(clips_csv(CORPUS), Clip)
+    speakers = ["s0" if clip.label == "neutral" else clip.fields["speaker"] for clip in clips]
+    write_rows(
+        clips_csv(CORPUS),
+        Clip,
+        [dataclasses.replace(clip, fields={"speaker": name}) for clip, name in zip(clips, speakers, strict=True)],
+    )
+    choices = Choices(**{**SPLIT_CHOICES, "by": "speaker", "method": "leave_one_out"}, absent_classes="keep")
+    split_corpora([CORPUS], choices, audit_fields=["speaker"])
+    return project
+
+
+def unable(fold):
+    """Logits that give each block its class, but those of neutral anger."""
+    return 5.0 * np.eye(3)[np.where(fold.labels == 2, 0, fold.labels)]
+
+
+def test_a_class_that_no_training_side_has_counts_in_accuracy_only(lacking):
+    fold = read_fold(0)
+    write_made_outputs(0, fold, "a", unable(fold))
+    fit_baselines(0, [CORPUS])
+    metrics = evaluate(folds=(0,))
+    assert metrics["split"]["untrained"] == ["neutral"]
+    # One clip each of anger and joy, four of neutral; F1 of anger: 2 / (1 + 5), of joy 1
+    recall = {"anger": 1.0, "joy": 1.0, "neutral": None}
+    for level in ("block", "clip"):
+        for found in (metrics, metrics["members"]["a"], metrics["baselines"]["thumbnail"]):
+            assert (found[level]["uar"], found[level]["accuracy"], found[level]["recall"]) == (1.0, 0.3333, recall)
+        assert metrics[level]["macro_f1"] == 0.6667
+        majority = metrics["baselines"]["majority"][level]  # of equals the first: anger
+        assert (majority["uar"], majority["accuracy"]) == (0.5, 0.1667)
+        assert metrics["baselines"]["nuisance"][level]["recall"]["neutral"] is None
+        assert metrics[level]["n"]["neutral"] == metrics[level]["n"]["total"] * 4 / 6
+    assert metrics["spread"]["clip"]["uar"]["mean"] == 1.0
+
+
+def test_a_class_that_another_fold_can_learn_counts(lacking):
+    write_all(unable, folds=(0, 1, 2, 3))
+    metrics = evaluate(folds=(0, 1, 2, 3))
+    assert "untrained" not in metrics["split"]
+    assert metrics["clip"]["recall"] == {"anger": 1.0, "joy": 1.0, "neutral": 0.0}
+
+
+def test_a_test_side_without_a_learned_class_is_refused(lacking):
+    rows = [
+        dataclasses.replace(row, side="dropped") if row.side == "test" and row.label != "neutral" else row
+        for row in read_rows(SPLIT, SplitRow)
+    ]
+    write_rows(SPLIT, SplitRow, rows)
+    write_all(unable, folds=(0,))
+    with pytest.raises(MetricsError, match="the test sides have only neutral, which no training side has"):
+        evaluate(folds=(0,))
+    assert not METRICS.exists()
 
 
 # refusals

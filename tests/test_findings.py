@@ -75,6 +75,24 @@ def test_what_a_published_corpus_lacks_warns():
     ]
 
 
+@pytest.mark.parametrize(
+    ("classes", "said"),
+    [
+        (
+            ["fear"],
+            "No training side has fear: it has no recall and no part in UAR and macro-F1, and is wrong in accuracy.",
+        ),
+        (
+            ["fear", "joy"],
+            "No training side has fear, joy: they have no recall and no part in UAR and macro-F1, and are wrong in "
+            "accuracy.",
+        ),
+    ],
+)
+def test_classes_that_no_training_side_has_warn(classes, said):
+    assert warnings(split={**metrics()["split"], "untrained": classes}) == [said]
+
+
 def test_guessing_is_about_the_classes_that_were_tested():
     assert chance_of(metrics()) == 0.5
 

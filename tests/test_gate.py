@@ -29,7 +29,7 @@ from pipeline.compare import tally
 from pipeline.evaluate import evaluate_runs
 from pipeline.gate import run_gate
 from pipeline.gate.page import Page, explain
-from pipeline.gate.results import Level, Metrics, Result, Split
+from pipeline.gate.results import How, Level, Metrics, Result, Split
 from pipeline.gate.verdict import BETTER, NOISE, NOT_GATED, OK, REGRESSION, Verdict, decide, judge
 from pipeline.metrics import SUMMARIES, scores
 from pipeline.store.folds import read_fold
@@ -172,7 +172,8 @@ def made_result(answers):
         units = sorted({row.unit for row in rows})
         point = scores(tally(rows, units=units, classes=CLASSES).sum(axis=0))
         levels[level] = Level.model_construct(**{name: round(float(point[name]), 4) for name in SUMMARIES})
-    return Result("made", Metrics.model_construct(**levels), Split.model_construct(), answers, {})
+    metrics = Metrics.model_construct(**levels, split=How.model_construct())
+    return Result("made", metrics, Split.model_construct(), answers, {})
 
 
 def simulated_model(rng, labels, ease, n_blocks=23):
@@ -293,6 +294,10 @@ def relabelled():
         ({"how": {"leakage": {**LEAKAGE, "event_known": 0.9}}}, "leakage, event_known: not stated, now 0.9"),
         ({"corpora": {"seconds": 300.2}}, "seconds of made: 300.0, now 300.2"),
         ({"corpora": {"rejected": 1}}, "rejected recordings of made: 0, now 1"),
+        ({"corpora": {"missing": 3}}, "missing files of made: 0, now 3"),
+        ({"corpora": {"unused_clips": {"joy": 1}}}, "clips of made that the split leaves out: none, now 1 joy"),
+        ({"split": {"clips": 2}}, "clips that take part in the split: 1, now 2"),
+        ({"untrained": ["neutral"]}, "classes that no training side has: none, now neutral"),
         ({"corpora": {"clips": {"joy": 3}}}, "clips of made: 10 anger, 10 joy, 10 neutral, now 3 joy"),
         ({"split": {"corpora": {}}}, "corpora of split.json: made, now "),
         (
@@ -314,6 +319,47 @@ def test_another_test_is_not_compared(project, changes, reason):
     assert status == 2
     assert text.startswith("Gate: not comparable with HEAD (")
     assert any(line.startswith(reason) for line in text.splitlines()), text
+
+
+@pytest.mark.parametrize("side", ["old", "new"])
+def test_what_older_results_do_not_state_is_no_difference(project, side):
+    stated = {"corpora": {"missing": 3, "unused_clips": {"joy": 1}}, "split": {"clips": 2}}
+    write_results([0, 10], **({"corpora": {}} if side == "old" else stated))
+    if side == "old":
+        forget()
+    commit()
+    write_results([0, 10], **(stated if side == "old" else {"corpora": {}}))
+    if side == "new":
+        forget()
+    assert gate()[0] == 0
+
+
+def forget():
+    """Take out of split.json what it did not always state."""
+    split = json.loads(SPLIT_METRICS.read_text())
+    for name in ("missing", "unused_clips"):
+        del split["corpora"]["made"][name]
+    del split["clips"]
+    SPLIT_METRICS.write_text(json.dumps(split))
+
+
+def test_classes_that_could_not_be_learned_have_no_part_in_the_means(project):
+    write_results([0, 10], untrained=["neutral"])
+    commit()
+    write_results([0, 10, *range(20, 30)], untrained=["neutral"])  # all that is lost are clips of neutral
+    text = gate()[1]
+    assert "\nclip UAR        0.900  0.900  +0.000  +0.000 to +0.000  0.05       ok\n" in text
+    # F1 of anger: 18 / (10 + 9), then 18 / (10 + 9 + 10 of neutral); of joy: 18 / (10 + 10)
+    assert "\nclip macro-F1   0.924  0.760  " in text
+    assert verdicts()["clip accuracy"] == verdicts()["block accuracy"] == REGRESSION
+
+
+def test_scores_that_leave_a_class_out_without_saying_so_are_refused(project):
+    write_results([0, 10, *range(20, 30)], untrained=["neutral"])
+    edit_metrics("split", "untrained", value=None)
+    status, text = gate()
+    assert status == 2
+    assert "its uar is 0.6000, and metrics/metrics.json says otherwise" in text
 
 
 def test_every_reason_has_a_line_of_its_own(project):

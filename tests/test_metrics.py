@@ -136,6 +136,15 @@ def test_an_absent_class_has_no_recall_and_no_part_in_the_means():
     assert found["macro_f1"] == pytest.approx((4 / 6 + 1) / 2)
 
 
+def test_a_class_that_could_not_be_learned_is_wrong_in_accuracy_only():
+    # neutral's two rows are answered with anger and joy; recalls 3/4, 2/2; anger is answered 4 times, joy 4 times
+    found = scores(np.array([[3, 1, 0], [0, 2, 0], [1, 1, 0]]), learned=np.array([True, True, False]))
+    assert found["accuracy"] == 5 / 8
+    assert found["uar"] == (3 / 4 + 1) / 2
+    assert found["macro_f1"] == pytest.approx((6 / 8 + 4 / 6) / 2)
+    np.testing.assert_array_equal(found["recall"], [3 / 4, 1, np.nan])
+
+
 def test_a_class_never_answered_counts_as_zero():
     found = scores(np.array([[4, 0], [4, 0]]))
     assert (found["uar"], found["macro_f1"]) == (0.5, pytest.approx((8 / 12 + 0) / 2))
@@ -198,6 +207,28 @@ def test_level_by_hand():
         "anger": {"low": 0.0, "high": 1.0},
         "joy": {"low": 1.0, "high": 1.0},
         "neutral": {"low": None, "high": None},
+    }
+
+
+def test_level_of_a_class_that_could_not_be_learned_by_hand():
+    actual, answers = [0, 0, 0, 0, 1, 1, 2, 2], [0, 0, 0, 1, 1, 1, 0, 1]
+    level = evaluate(actual, answers, n_resamples=100_000, learned=np.array([True, True, False]))
+    assert level["recall"] == {"anger": 0.75, "joy": 1.0, "neutral": None}
+    assert (level["accuracy"], level["uar"], level["macro_f1"]) == (0.625, 0.875, 0.7083)
+    assert level["n"] == {"total": 8, "anger": 4, "joy": 2, "neutral": 2}
+    assert level["n_units_by_class"] == {"anger": 4, "joy": 2, "neutral": 2}
+    # h of anger's four draws are right, h ~ B(4, 3/4): P(h = 0) < 0.025 < P(h <= 1), P(h = 4) > 0.025. Of neutral's two
+    # draws a are answered with anger: macro-F1 is (2 h / (4 + h + a) + 4 / (10 - h - a)) / 2, whose quantiles are those
+    # of h = 1, a = 1 (P = 0.0039 of less, 0.0273 with it) and of h = 4, a = 2 (P = 0.0791).
+    assert level["interval"] == {
+        "accuracy": {"low": 3 / 8, "high": 6 / 8},
+        "uar": {"low": 0.625, "high": 1.0},
+        "macro_f1": {"low": 0.4167, "high": 0.9},
+        "recall": {
+            "anger": {"low": 0.25, "high": 1.0},
+            "joy": {"low": 1.0, "high": 1.0},
+            "neutral": {"low": None, "high": None},
+        },
     }
 
 

@@ -33,8 +33,8 @@ def answers(right, label="joy", per_unit=1):
     ]
 
 
-def p_of(a, b, n_resamples=2000, seed=0):
-    return permutation_p_values(a, b, n_resamples=n_resamples, seed=seed)
+def p_of(a, b, n_resamples=2000, seed=0, **options):
+    return permutation_p_values(a, b, n_resamples=n_resamples, seed=seed, **options)
 
 
 # p-values
@@ -84,6 +84,18 @@ def test_recalls_by_hand():
     b = answers([0], "anger") + answers([1, 1, 1, 1], "joy")
     found = p_of(a, b)
     assert (found["accuracy"], found["uar"]) == (1, 1)
+
+
+def test_recalls_of_classes_that_could_not_be_learned_count_for_nothing():
+    # three of anger won, three of joy lost: together no difference of UAR, which every exchange has; of anger alone a
+    # recall of 0 and 1, which 2 of 8 exchanges have
+    a, b = (
+        answers([0, 0, 0], "anger") + answers([1, 1, 1], "joy"),
+        answers([1, 1, 1], "anger") + answers([0, 0, 0], "joy"),
+    )
+    assert p_of(a, b)["uar"] == 1
+    found = p_of(a, b, untrained=["joy"])
+    assert (found["uar"], found["macro_f1"], found["accuracy"]) == (2 / 8, 2 / 8, 1)
 
 
 def test_like_results_give_one():
@@ -218,6 +230,23 @@ def test_what_cannot_be_paired_is_said(project):
     assert "30 test clips with another unit" in run("HEAD", ".")[1]
     write_results(metrics={"corpora": ["other"]})
     assert run("HEAD", ".") == (2, "not comparable: corpora: made in A, other in B\n")
+
+
+def test_classes_that_could_not_be_learned_have_no_part_in_the_means(project):
+    # of 10 clips of anger, joy and neutral each, 5 neutral ones are lost
+    write_results(untrained=["neutral"])
+    commit()
+    write_results(wrong=range(20, 25), untrained=["neutral"])
+    found = compare_results("HEAD", "workspace", n_resamples=100, seed=0)
+    assert not found.reasons
+    for level in found.levels.values():
+        uar, accuracy = level.scores["uar"], level.scores["accuracy"]
+        assert (uar.a, uar.b, uar.low, uar.high, uar.p) == (1.0, 1.0, 0.0, 0.0, 1.0)
+        assert (accuracy.difference, accuracy.p) == (-0.1667, 2 / 2**5)
+    assert run("before", "workspace") == (
+        2,
+        "not comparable: classes that no training side has: none in A, neutral in B\n",
+    )
 
 
 def test_what_is_missing_is_said(project):

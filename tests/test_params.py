@@ -63,6 +63,14 @@ def test_the_committed_file_is_valid():
         ("members__a__train", {"epochs": "x"}, "members.a.train.epochs: input should be a valid integer, not 'x'"),
         ("members__a__model", {"nam": "x"}, "members.a.model.nam: unknown key"),
         ("split__method", "holdout", "split.method holdout has fold 0 only"),
+        ("split__method", "matched", "split.method matched has fold 0 only"),
+        ("split__by", "speaker+", "'' must be made of a-z, 0-9 and _"),
+        ("split__by", "clip+speaker", "'clip+speaker' must cross different fields"),
+        ("split__by", "speaker+speaker", "'speaker+speaker' must cross different fields"),
+        ("split__use", {"crowd": {}}, "split.use.crowd: is not one of corpora"),
+        ("split__use", {"demo": {"rol": "train"}}, "split.use.demo.rol: unknown key"),
+        ("split__use", {"demo": {"train_clips": 0}}, "split.use.demo.train_clips: input should be greater than"),
+        ("split__absent_classes", "ignore", "split.absent_classes: input should be 'refuse', 'drop' or 'keep'"),
         ("data__root", "data/other", "data.root: must be data/raw or an absolute path, not 'data/other'"),
         ("demo__max_seconds", 5.0, "demo.max_seconds: 5.0 is below demo.min_seconds 14.0"),
         ("spectrogram__max_hz", 22051.0, "spectrogram.max_hz: 22051.0 is above half of audio.sample_rate"),
@@ -89,6 +97,23 @@ def test_every_bad_key_is_named_at_once():
         parse_params(values)
     for key in ("train.epochs", "image.height", "split.by", "demo.colour"):
         assert key in str(caught.value)
+
+
+def test_crossed_fields_make_all_pairs_of_folds():
+    split = {"split__by": "speaker+sentence", "split__n_folds": 3}
+    assert parse_params(changed(runs__folds=[0, 8], **split)).split.folds == 9
+    with pytest.raises(ParamsError, match="9 is not one of the 9 crossed folds"):
+        parse_params(changed(runs__folds=[9], **split))
+
+
+def test_a_matched_split_needs_one_field_to_match_on_and_whole_corpora():
+    matched = {"split__method": "matched", "runs__folds": [0], "split__by": "block"}
+    with pytest.raises(ParamsError, match=r"split\.matched_on: method matched needs the widest field"):
+        parse_params(changed(**matched))
+    with pytest.raises(ParamsError, match=r"split\.use: method matched takes every corpus whole"):
+        parse_params(changed(split__matched_on="event", split__use={"demo": {"train_clips": 3}}, **matched))
+    renamed = {"demo": {"labels": {"joy": "happiness"}}}
+    assert parse_params(changed(split__matched_on="event", split__use=renamed, **matched)).split.folds == 1
 
 
 def test_every_contradiction_is_named_at_once():

@@ -421,7 +421,7 @@ def failing(error):
         ),
         (
             RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
-            "lower train.batch_images, or set image.height and image.width lower",
+            "lower train.batch_images, or the height and width of image or stack",
         ),
     ],
 )

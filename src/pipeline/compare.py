@@ -34,13 +34,20 @@ class Change:
     high: float | None
 
 
-def compare_answers(old: Sequence[Answer], new: Sequence[Answer], *, n_resamples: int, seed: int) -> dict[str, Change]:
+def compare_answers(
+    old: Sequence[Answer], new: Sequence[Answer], *, n_resamples: int, seed: int, untrained: Sequence[str] = ()
+) -> dict[str, Change]:
     """Compare two systems by what each answered to the same items, with 95 % intervals of each score's difference.
 
     A paired bootstrap (Efron and Tibshirani 1993, chapters 8 and 13): in every resample the same units are drawn for
     both, so that what is hard about a clip, and how large the test is by chance, cancels in new - old. The intervals
     are percentile intervals, the units and strata those of `metrics.evaluate_level`. They speak of these two systems
     on further recordings: how far a training seed moves a score is not in them.
+
+    Parameters
+    ----------
+    untrained
+        Classes that no training side had: their items count in accuracy only, as in `metrics.scores`.
 
     Returns
     -------
@@ -54,9 +61,9 @@ def compare_answers(old: Sequence[Answer], new: Sequence[Answer], *, n_resamples
         If the two did not answer the same items, or there are none.
     """
     _refuse_unpaired(old, new)
-    by_unit = _count_pairs(old, new)  # (n_units, 2, k, k)
-    between = _bound_differences(by_unit, n_resamples=n_resamples, seed=seed)
-    point = scores(by_unit.sum(axis=0))
+    by_unit, learned = _count_pairs(old, new), learned_of(classes_of(old, new), untrained)  # (n_units, 2, k, k), (k,)
+    between = _bound_differences(by_unit, n_resamples=n_resamples, seed=seed, learned=learned)
+    point = scores(by_unit.sum(axis=0), learned=learned)
     changes = {}
     for name in SUMMARIES:
         (before, after), (low, high) = point[name].tolist(), between[name]
@@ -65,7 +72,7 @@ def compare_answers(old: Sequence[Answer], new: Sequence[Answer], *, n_resamples
 
 
 def permutation_p_values(
-    old: Sequence[Answer], new: Sequence[Answer], *, n_resamples: int, seed: int
+    old: Sequence[Answer], new: Sequence[Answer], *, n_resamples: int, seed: int, untrained: Sequence[str] = ()
 ) -> dict[str, float]:
     """Test whether two systems are equally good: how often chance alone makes a score differ as much as it does.
 
@@ -74,6 +81,11 @@ def permutation_p_values(
     gone through, and p is the share of them whose difference is at least the one found; with more, `n_resamples`
     exchanges are drawn, and p counts the one found among them. For the accuracy of single items this is McNemar's
     exact test, or comes near to it.
+
+    Parameters
+    ----------
+    untrained
+        As in `compare_answers`.
 
     Returns
     -------
@@ -86,7 +98,7 @@ def permutation_p_values(
         As `compare_answers`.
     """
     _refuse_unpaired(old, new)
-    by_unit = _count_pairs(old, new)  # (n_units, 2, k, k)
+    by_unit, learned = _count_pairs(old, new), learned_of(classes_of(old, new), untrained)  # (n_units, 2, k, k), (k,)
     if by_unit[:, 0].tobytes() > by_unit[:, 1].tobytes():
         by_unit = by_unit[:, ::-1]  # what is drawn goes by the order of the two: a fixed one makes p blind to it
     gain = by_unit[:, 1] - by_unit[:, 0]
@@ -95,12 +107,12 @@ def permutation_p_values(
     rows = differing.reshape(len(differing), gain[0].size).astype(np.float64)  # whole: exact in any order
     kinds, times = (rows, np.ones(len(rows), np.int64)) if is_exact else np.unique(rows, axis=0, return_counts=True)
     first, second = by_unit.sum(axis=0)
-    found = scores(np.stack([first, second]))
+    found = scores(np.stack([first, second]), learned=learned)
     at_least, n_drawn = dict.fromkeys(SUMMARIES, 0), 0
     draws = _all_exchanges(len(rows)) if is_exact else _drawn_exchanges(times, n_resamples=n_resamples, seed=seed)
     for exchanged in draws:  # (chunk, n_kinds)
         moved = (exchanged.astype(np.float64) @ kinds).reshape(-1, *first.shape)
-        drawn = scores(np.stack([first + moved, second - moved]))
+        drawn = scores(np.stack([first + moved, second - moved]), learned=learned)
         n_drawn += len(exchanged)
         for name in SUMMARIES:
             observed = abs(found[name][1] - found[name][0])
@@ -166,19 +178,24 @@ def classes_of(*tables: Sequence[Answer]) -> list[str]:
     return sorted({name for rows in tables for row in rows for name in (row.actual, row.predicted)})
 
 
+def learned_of(classes: Sequence[str], untrained: Sequence[str]) -> NDArray[np.bool_]:
+    """Which of the classes some training side had, (n_classes,)."""
+    return np.array([name not in untrained for name in classes], dtype=bool)
+
+
 def _count_pairs(old: Sequence[Answer], new: Sequence[Answer]) -> Integers:
     units, classes = sorted({row.unit for row in old}), classes_of(old, new)
     return np.stack([tally(rows, units=units, classes=classes) for rows in (old, new)], axis=1)
 
 
 def _bound_differences(
-    by_unit: Integers, *, n_resamples: int, seed: int
+    by_unit: Integers, *, n_resamples: int, seed: int, learned: NDArray[np.bool_]
 ) -> dict[str, tuple[float | None, float | None]]:
     """Bound new - old of each score over the resamples of matrices (n_units, 2, k, k)."""
     # Draws and the last digit go by the order of the two: a fixed one makes them blind to which is the new.
     swapped = by_unit[:, 0].tobytes() > by_unit[:, 1].tobytes()
     pairs = by_unit[:, ::-1] if swapped else by_unit
-    chunks = [scores(drawn) for drawn in resample(pairs, n_resamples=n_resamples, seed=seed)]
+    chunks = [scores(drawn, learned=learned) for drawn in resample(pairs, n_resamples=n_resamples, seed=seed)]
     found = {}
     for name in SUMMARIES:
         values = np.concatenate([chunk[name] for chunk in chunks])  # (n_resamples, 2)

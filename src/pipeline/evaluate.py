@@ -35,7 +35,7 @@ def evaluate_runs(
     Raises
     ------
     MetricsError
-        If an output is not of the present split, or holds what is no prediction.
+        If an output is not of the present split, or holds what is no prediction, or no tested class was learned.
     """
     by = read_json(SPLIT_METRICS)["unit"]
     sides = {fold: read_fold(fold) for fold in folds}
@@ -53,6 +53,7 @@ def evaluate_runs(
     }
 
     learned = np.logical_or.reduce([_learned(fold) for fold in sides.values()])
+    _refuse_nothing_learned(blocks, learned)
 
     def levels(probabilities: Floats) -> dict[str, Any]:
         return _levels(blocks, probabilities, by=by, n_resamples=n_resamples, seed=seed, learned=learned)
@@ -88,6 +89,15 @@ def _read(fold: Fold, path: Path, *names: str, optional: Sequence[str] = ()) -> 
 def _learned(fold: Fold) -> NDArray[np.bool_]:
     """Which classes the fold's training side has, (k,)."""
     return np.isin(np.arange(len(fold.classes)), fold.labels[fold.on("train")])
+
+
+def _refuse_nothing_learned(blocks: AnsweredBlocks, learned: NDArray[np.bool_]) -> None:
+    if not learned[blocks.labels].any():
+        tested = ", ".join(blocks.classes[label] for label in np.unique(blocks.labels))
+        raise MetricsError(
+            f"the test sides have only {tested}, which no training side has: there is no recall to average; run other "
+            "folds (runs.folds), or set split.absent_classes to refuse"
+        )
 
 
 def _untrained(classes: Sequence[str], learned: NDArray[np.bool_]) -> dict[str, list[str]]:

@@ -107,9 +107,12 @@ def _verdict(metrics: Mapping[str, Any]) -> list[Finding]:
 def _untrained(classes: list[str]) -> list[Finding]:
     if not classes:
         return []
-    named = ", ".join(classes)
+    lacks, is_wrong = ("it has", "is") if len(classes) == 1 else ("they have", "are")
     return [
-        Finding(f"No training side has {named}: they have no recall and no part in UAR, and are wrong in accuracy.")
+        Finding(
+            f"No training side has {', '.join(classes)}: {lacks} no recall and no part in UAR and macro-F1, and "
+            f"{is_wrong} wrong in accuracy."
+        )
     ]
 
 

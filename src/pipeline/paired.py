@@ -9,7 +9,7 @@ from typing import Any
 from pipeline.compare import compare_answers, find_mismatches, permutation_p_values
 from pipeline.errors import PipelineError
 from pipeline.findings import count_of
-from pipeline.gate.differences import split_differences
+from pipeline.gate.differences import split_differences, untrained_in_words
 from pipeline.gate.results import LEVELS, Result, read_result
 from pipeline.gate.revision import Version, find_revision, other_folder, working_folder
 from pipeline.metrics import SUMMARIES
@@ -129,6 +129,8 @@ def _find_reasons(a: Result, b: Result) -> list[str]:
     reasons = []
     if a.metrics.corpora != b.metrics.corpora:
         reasons += [f"corpora: {', '.join(a.metrics.corpora)} in A, {', '.join(b.metrics.corpora)} in B"]
+    if (of_a := untrained_in_words(a)) != (of_b := untrained_in_words(b)):
+        reasons += [f"classes that no training side has: {of_a} in A, {of_b} in B"]
     for level in LEVELS:
         lacking = [result.without_answers[level] for result in (a, b) if level in result.without_answers]
         units = [getattr(result.metrics, level).unit for result in (a, b)]
@@ -143,8 +145,9 @@ def _find_reasons(a: Result, b: Result) -> list[str]:
 
 def _test(level: str, a: Result, b: Result, *, n_resamples: int, seed: int) -> PairedLevel:
     answers = a.answers[level], b.answers[level]
-    changes = compare_answers(*answers, n_resamples=n_resamples, seed=seed)
-    p_values = permutation_p_values(*answers, n_resamples=n_resamples, seed=seed)
+    untrained = a.metrics.split.untrained
+    changes = compare_answers(*answers, n_resamples=n_resamples, seed=seed, untrained=untrained)
+    p_values = permutation_p_values(*answers, n_resamples=n_resamples, seed=seed, untrained=untrained)
     tests = {}
     for name in SUMMARIES:
         one = changes[name]

@@ -1,5 +1,7 @@
 """The optimism gap from answers: scores over seeds, paired differences, refusals."""
 
+import dataclasses
+
 import pytest
 from plan.cases import params
 
@@ -32,7 +34,12 @@ def result(right, *, overlapping=0.0):
     level = {"uar": right / N, "n": {"total": 2 * N}}
     baseline = {"clip": {"uar": 0.5}, "block": {"uar": 0.25}}
     return Result(
-        metrics={"clip": level, "block": level, "baselines": {"nuisance": baseline, "thumbnail": baseline}},
+        metrics={
+            "clip": level,
+            "block": level,
+            "baselines": {"nuisance": baseline, "thumbnail": baseline},
+            "split": {},
+        },
         split={"leakage": {"overlaps_training": overlapping}, "folds": {"0": {"train": {"x": 30, "y": 20}}}},
         answers={"clip": answers(right), "block": answers(right)},
     )
@@ -76,6 +83,37 @@ def test_other_test_items_are_refused():
     found[Run(by="group", on="group", seed=0)].answers["clip"].pop()
     with pytest.raises(GapError, match="the splits by block and group tested other clips: 1 test clip only"):
         measure(found, "clip", "block", honest="group", params=PARAMS)
+
+
+def lacking(found, *names, seeds=(0, 1)):
+    """The same results, of trainings that lack classes; every answer about y is wrong."""
+
+    def changed(one):
+        answers = {
+            level: [dataclasses.replace(row, predicted="x") for row in rows] for level, rows in one.answers.items()
+        }
+        return dataclasses.replace(one, metrics={**one.metrics, "split": {"untrained": list(names)}}, answers=answers)
+
+    return {run: changed(one) if run.seed in seeds else one for run, one in found.items()}
+
+
+def test_classes_that_could_not_be_learned_have_no_part():
+    # x is answered right always, y never
+    found = results(block=[9, 10], group=[5, 6])
+    block = measure(lacking(found, "y"), "clip", "block", honest="group", params=PARAMS)
+    assert (block.uar, block.low, block.high) == (1.0, 1.0, 1.0)
+    assert (block.gap, block.gap_low, block.gap_high) == (0.0, 0.0, 0.0)
+    assert measure(lacking(found), "clip", "block", honest="group", params=PARAMS).uar == 0.5
+
+
+def test_results_over_other_classes_are_refused():
+    found = lacking(results(block=[9, 10], group=[5, 6]), "y", seeds=(1,))
+    with pytest.raises(GapError) as caught:
+        measure(found, "clip", "block", honest="group", params=PARAMS)
+    assert str(caught.value) == (
+        "training lacks no class in the split by block with seed 0, and y in that by block with seed 1: leave these "
+        "classes out (split.classes)"
+    )
 
 
 def gap(**right):

@@ -57,7 +57,16 @@ def write_metrics():
     start = {"a": {"network": "small", "weights": "random"}}
     METRICS.parent.mkdir(parents=True)
     METRICS.write_text(
-        json.dumps({"clip": level, "block": level, "baselines": baselines, "start": start, "corpora": ["made"]})
+        json.dumps(
+            {
+                "clip": level,
+                "block": level,
+                "baselines": baselines,
+                "start": start,
+                "corpora": ["made"],
+                "split": {},
+            }
+        )
     )
     SPLIT_METRICS.write_text(json.dumps({"leakage": {"overlaps_training": 0.0}, "folds": {"0": {"train": {"x": 5}}}}))
     for name in ("clip", "block"):

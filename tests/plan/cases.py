@@ -70,6 +70,8 @@ def clip(seconds, label="joy", *, path=None, corpus="made", rate=RATE, start=Non
 SOUND = SoundCosts(
     demo_per_second=0.05,
     collect_per_second=0.01,
+    fingerprint_per_second=0.001,
+    match_per_print=2e-7,
     loudness_per_block=0.002,
     render_per_block=0.02,
     thumbnail_per_block=0.001,

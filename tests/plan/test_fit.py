@@ -26,7 +26,7 @@ def test_copies_in_the_cache_count():
     (line,) = misfits(TWO, machine(free_disk=80 * GB - 1))
     assert line == (
         "render_spectrograms needs 30 GB of disk (60 GB with DVC's cache), all stages 80 GB, 80 GB are free on /here: "
-        "use a disk with more space, lower image.height and image.width, or raise slice.slide_seconds"
+        "use a disk with more space, lower height and width of image or stack, or raise slice.slide_seconds"
     )
 
 
@@ -54,6 +54,8 @@ def test_a_cache_on_another_disk_is_compared_with_that_disk():
 def test_each_stage_that_lacks_memory_is_named():
     needs = [
         need(memory=9 * GB),
+        need("fingerprint_clips", memory=10 * GB),
+        need("match_clips", memory=11 * GB),
         need("train_model", memory=8 * GB + 1),
         need("split_blocks", memory=8 * GB),
         need("evaluate_model", memory=20 * GB),
@@ -61,7 +63,10 @@ def test_each_stage_that_lacks_memory_is_named():
     lines = misfits(needs, machine())
     assert lines == [
         "render_spectrograms needs 9 GB of memory, 8 GB are free: use a machine with more, lower machine.workers, or "
-        "image.height and image.width",
+        "height and width of image or stack",
+        "fingerprint_clips needs 10 GB of memory, 8 GB are free: use a machine with more, lower machine.workers, or "
+        "cut the recordings into shorter ones",
+        "match_clips needs 11 GB of memory, 8 GB are free: use a machine with more, name fewer corpora",
         "train_model needs 8 GB of memory, 8 GB are free: use a machine with more, lower train.batch_images, or "
         "choose a smaller model.name",
         "evaluate_model needs 20 GB of memory, 8 GB are free: use a machine with more, raise slice.slide_seconds",
@@ -123,6 +128,26 @@ def test_starting_weights_that_are_not_there_are_named(tmp_path):
     there.touch()
     assert refusals(job(CLIPS, params(model__weights=str(there)))) == []
     assert len(refusals(job(CLIPS, params(model__weights=str(tmp_path))))) == 1  # a folder is no file
+
+
+def test_labels_and_classes_that_no_clip_has_are_named():
+    (line,) = refusals(job(CLIPS, params(split__use={"made": {"labels": {"calm": "joy"}}})))
+    assert line == ("split_blocks: split.use.made.labels: no clip of made is labelled 'calm': it has 'anger', 'joy'")
+    (line,) = refusals(job(CLIPS, params(split__classes=["anger", "calm", "joy"])))
+    assert line.startswith("split_blocks: split.classes: no clip is labelled 'calm': these corpora have")
+    renamed = params(split__use={"made": {"labels": {"joy": "calm"}}}, split__classes=["anger", "calm"])
+    assert refusals(job(CLIPS, renamed)) == []
+
+
+@pytest.mark.parametrize("balance", ["none", "train", "all"])
+@pytest.mark.parametrize(("role", "lacking"), [("train", "test"), ("test", "train")])
+def test_roles_that_leave_a_side_empty_are_named(role, lacking, balance):
+    chosen = {"split__balance": balance, "split__method": "holdout", "runs__folds": [0]}
+    (line,) = refusals(job(CLIPS, params(split__use={"made": {"role": role}}, **chosen)))
+    assert line == f"split_blocks: split.use: no corpus has the role both or {lacking}: that side would be empty"
+    two = [*CLIPS, clip(11, "joy", corpus="other"), clip(11, "anger", path="b", corpus="other")]
+    roles = {"made": {"role": role}, "other": {"role": lacking}}
+    assert refusals(job(two, params(corpora=["made", "other"], split__use=roles, **chosen))) == []
 
 
 def with_fields(expected, **fields):

@@ -3,14 +3,17 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 from made_run import one_thread  # noqa: F401 (keeps torch's settings)
 from plan.cases import NETWORK, SOUND, clip, job, params, write_sound
 from ruamel.yaml import YAML
 from torch import nn, zeros
 
+from pipeline.audio.fingerprint import fingerprint
 from pipeline.collect import collect_clips
 from pipeline.corpora import list_corpus
+from pipeline.duplicates.fingerprints import fingerprint_corpus
 from pipeline.fold_baselines import fit_baselines
 from pipeline.listing import list_spectrograms
 from pipeline.models.checkpoint import WEIGHTS
@@ -20,7 +23,7 @@ from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import rows_in_chunks
 from pipeline.plan.model_needs import model_needs
 from pipeline.plan.network_costs import _saved_for_backward, measure_network
-from pipeline.plan.sound_needs import held_at_once, sound_needs
+from pipeline.plan.sound_needs import held_at_once, n_prints, sound_needs
 from pipeline.plan.survey import survey_corpora
 from pipeline.render import render_corpus
 from pipeline.runs import Compute, predict_run, train_run
@@ -60,7 +63,7 @@ def test_what_runs_per_corpus_fold_and_member_is_counted_so():
     assert runs.pop("train_model") == runs.pop("predict_blocks") == 6
     assert runs.pop("fetch_weights") == 3
     assert runs.pop("fit_baselines") == 2
-    per_corpus = ("collect_clips", "slice_blocks", "normalize_loudness", "render_spectrograms")
+    per_corpus = ("collect_clips", "fingerprint_clips", "slice_blocks", "normalize_loudness", "render_spectrograms")
     assert {runs.pop(stage) for stage in per_corpus} == {2}
     assert set(runs.values()) == {1}
 
@@ -70,9 +73,11 @@ def test_work_that_workers_share_takes_its_part_of_the_time():
     clips = [dataclasses.replace(one) for one in CLIPS for _ in range(100)]
     alone = needs(clips, workers=1)
     assert alone["collect_clips"].seconds == pytest.approx(1 + 44)
+    assert alone["fingerprint_clips"].seconds == pytest.approx(1 + 4.4)
     assert alone["render_spectrograms"].seconds == pytest.approx(3 + 80)
     shared = needs(clips, workers=4)  # four at 80 %
     assert shared["collect_clips"].seconds == pytest.approx(1 + 44 / 3.2)
+    assert shared["fingerprint_clips"].seconds == pytest.approx(1 + 4.4 / 3.2)
     assert shared["normalize_loudness"].seconds == pytest.approx(1 + 4000 * 0.002 / 3.2)
     assert shared["render_spectrograms"].seconds == pytest.approx(3 + 80 / 3.2)
 
@@ -81,6 +86,39 @@ def test_many_workers_cannot_be_quicker_than_the_one_writer():
     sound = dataclasses.replace(SOUND, written_per_second=1e6)
     need = needs(sound=sound, workers=1000)["collect_clips"]
     assert need.seconds == pytest.approx(1 + need.disk / 1e6, rel=0.01)
+
+
+@pytest.mark.parametrize("rate", [8000, 44100])
+@pytest.mark.parametrize("seconds", [0.05, 0.335, 0.336, 1.0, 2.7])
+def test_sub_fingerprints_are_counted_as_they_are_made(rate, seconds):
+    n_samples = round(seconds * rate)
+    sound = np.random.default_rng(0).normal(size=n_samples).astype(np.float32)
+    assert n_prints(n_samples, rate) == len(fingerprint([sound], sample_rate=rate).bits)
+
+
+def test_matching_takes_its_time_by_sub_fingerprint_and_by_what_agrees_by_chance():
+    # 11 s at 8 kHz: 88000 samples hold 1075 whole frames of 2048 every 80, and the first 8 have nothing before them
+    few, many = (needs([clip(11, path=str(number)) for number in range(n)])["match_clips"] for n in (4, 400))
+    assert few.runs == 1
+    assert few.items == "4 clips"
+    assert few.seconds == pytest.approx(1 + 4 * 1067 * 2e-7, abs=1e-6)
+    assert many.seconds == pytest.approx(1 + 426_800 * 2e-7 + 7e-9 * 426_800**2 * 1e-6)
+
+
+def test_memory_of_matching_is_an_index_of_all_clips_a_part_of_it_sorted_and_what_agrees_by_chance():
+    def beyond(n_hours):
+        clips = [clip(3600, path=str(number)) for number in range(n_hours)]
+        return needs(clips)["match_clips"].memory - SOUND.base_bytes - 25_000_000 - 1240 * n_hours
+
+    hour = 3600 * 100 - 33  # 0.336 s of an hour have no sub-fingerprint of their own
+    assert beyond(1) == pytest.approx(hour * (22 + 70) + 120 * 7e-9 * hour**2)
+    assert beyond(50) == pytest.approx(50 * hour * 22 + 2**22 * 70 + 120 * 7e-9 * (50 * hour) ** 2)
+
+
+def test_fingerprints_of_long_clips_wait_for_those_before_them():
+    short, long = (needs([clip(3600 * hours)], workers=2)["fingerprint_clips"].memory for hours in (1, 2))
+    # of each sub-fingerprint 24 bytes in each of two workers, and 5 in each of eight results
+    assert long - short == pytest.approx(360_000 * (2 * 24 + 8 * 5), rel=0.01)
 
 
 def test_slicing_only_listens_where_silence_is_dropped():
@@ -191,6 +229,7 @@ def make_outputs(chosen, root):
     rate = chosen.audio.sample_rate
     listing = list_corpus("made", root / "made")
     collect_clips("made", root / "made", listing, sample_rate=rate, max_seconds=60, n_workers=1)
+    fingerprint_corpus("made", sample_rate=rate, n_workers=1)
     cutting = chosen.slice.model_dump(exclude={"silent_blocks", "silent_below_lu"})
     slice_corpus("made", sample_rate=rate, silent_below_lu=None, **cutting)
     normalize_corpus(
@@ -243,6 +282,7 @@ def test_bytes_of_the_outputs_are_those_of_the_real_files(tmp_path, monkeypatch)
     rows = needs(survey_corpora(chosen).clips, chosen, networks={"a": costs})
     found = {
         "collect_clips": on_disk(paths.CLIPS),
+        "fingerprint_clips": on_disk(paths.fingerprints_h5("made")),
         "slice_blocks": on_disk(paths.blocks_csv("made")),
         "normalize_loudness": on_disk(paths.LOUDNESS),
         "render_spectrograms": on_disk(paths.SPECTROGRAMS),

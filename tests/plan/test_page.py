@@ -85,7 +85,7 @@ def test_the_total_is_the_sum_of_the_rows():
 def test_dvc_takes_half_a_second_a_run_and_reads_and_copies_what_is_made():
     made = job(CLIPS)
     needs = [*sound_needs(made), *model_needs(made)]
-    n_runs = 4 + 4 + 3 * 3 + 1  # per corpus; list, split, weights, metrics; per fold; the report
+    n_runs = 5 + 5 + 3 * 3 + 1  # per corpus; match, list, split, weights, metrics; per fold; the report
     n_bytes = sum(need.disk for need in needs)
     read = 2 * 11 * 8000 * 2
     assert dvc_seconds(needs, made, machine()) == pytest.approx(0.5 * n_runs + (2 * n_bytes + read) / 1e9)
@@ -173,6 +173,8 @@ def test_the_command_measures_prints_and_leaves_the_project_alone(project):
     assert result.exit_code == 0, result.output
     assert "Everything fits." in result.output
     assert re.search(r"collect_clips +9 clips, 1 min 3 s ", result.output)  # 3 + 4 + ... + 11 s
+    assert re.search(r"fingerprint_clips +9 clips, 1 min 3 s ", result.output)
+    assert re.search(r"match_clips +9 clips ", result.output)
     assert re.search(r"render_spectrograms +54 images", result.output)  # a block less than its seconds each
     assert "Not counted: 1 of 10 recordings that collecting will probably reject: made/joy/broken.wav" in result.output
     assert sorted(project.folder.rglob("*")) == before
@@ -195,6 +197,16 @@ def test_errors_are_one_line(project, monkeypatch, capsys):
     assert capsys.readouterr().err == (
         "error: corpus folder /nowhere/made is missing: put the recordings there, or set data.root\n"
     )
+    project.write(split__classes=["calm"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert capsys.readouterr().err.endswith(
+        "\nerror: split.classes: no clip is labelled 'calm': these corpora have 'anger', 'joy', 'neutral'\n"
+    )
+    project.write(split__use={"made": {"labels": {"anger": None, "joy": None, "neutral": None}}})
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "error: split.use and split.classes leave out every clip" in capsys.readouterr().err
     project.write(slice__block_seconds=30.0, slice__short_clips="reject")
     with pytest.raises(SystemExit):
         cli.main()

@@ -63,8 +63,9 @@ def measure(results: Mapping[Run, Result], level: str, by: str, *, honest: str, 
     Raises
     ------
     GapError
-        If two splits of one seed were not tested on the same items.
+        If two splits of one seed were not tested on the same items, or some run could learn other classes than another.
     """
+    _refuse_unlike_classes(results)
     own = [result for run, result in results.items() if run.by == by]
     base = [result for run, result in results.items() if run.by == honest]
     for one, other in zip(own, base, strict=True):
@@ -96,12 +97,25 @@ def measure(results: Mapping[Run, Result], level: str, by: str, *, honest: str, 
     )
 
 
+def _refuse_unlike_classes(results: Mapping[Run, Result]) -> None:
+    """Refuse results that are scored over different classes: UAR leaves out those that no training side has."""
+    lacking = {run: ", ".join(sorted(result.untrained)) or "no class" for run, result in results.items()}
+    first = next(iter(lacking))
+    for run, names in lacking.items():
+        if names != lacking[first]:
+            raise GapError(
+                f"training lacks {lacking[first]} in the split by {first.by} with seed {first.seed}, and {names} in "
+                f"that by {run.by} with seed {run.seed}: leave these classes out (split.classes)"
+            )
+
+
 def _change(base: Sequence[Result] | None, own: Sequence[Result], level: str, params: Params) -> Change:
     """Compare with the honest split; without one, with a system that is always wrong, for the interval of the score."""
     new = _together(own, level)
-    options = {"n_resamples": params.evaluate.n_resamples, "seed": params.evaluate.seed}
+    n_resamples, seed, untrained = params.evaluate.n_resamples, params.evaluate.seed, own[0].untrained
     if base is not None:
-        return compare_answers(_together(base, level), new, **options)["uar"]
+        old = _together(base, level)
+        return compare_answers(old, new, n_resamples=n_resamples, seed=seed, untrained=untrained)["uar"]
     classes = sorted({row.actual for row in new})
     wrong = {name: classes[(i + 1) % len(classes)] for i, name in enumerate(classes)}
     zero = Counter[tuple[str, str, str]]()
@@ -111,7 +125,7 @@ def _change(base: Sequence[Result] | None, own: Sequence[Result], level: str, pa
         Answer(clip_id=clip_id, unit=unit, actual=actual, predicted=wrong[actual], n=n)
         for (clip_id, unit, actual), n in sorted(zero.items())
     ]
-    return compare_answers(never, new, **options)["uar"]
+    return compare_answers(never, new, n_resamples=n_resamples, seed=seed, untrained=untrained)["uar"]
 
 
 def _together(results: Sequence[Result], level: str) -> list[Answer]:

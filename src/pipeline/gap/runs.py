@@ -35,6 +35,11 @@ class Result:
     split: Mapping[str, Any]
     answers: Mapping[str, Sequence[Answer]]  # per level
 
+    @property
+    def untrained(self) -> list[str]:
+        """Classes that its training side lacks."""
+        return list(self.metrics["split"].get("untrained", []))
+
 
 def do_runs(runs: Sequence[Run], params: Params, *, settings: Sequence[str]) -> dict[Run, Result]:
     """Run what has not been run under these sources and parameters yet, one after the other, and read all results.

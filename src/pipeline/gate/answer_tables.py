@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipeline.compare import classes_of, tally
+from pipeline.compare import classes_of, learned_of, tally
 from pipeline.metrics import SUMMARIES, scores
 from pipeline.store.tables import Answer
 
@@ -45,8 +45,11 @@ def _answer(cells: Mapping[str, str]) -> Answer:
     return row
 
 
-def find_contradiction(rows: Sequence[Answer], level: Mapping[str, Any]) -> str | None:
-    """Recompute counts and scores from answers; say which one a level of metrics.json states otherwise."""
+def find_contradiction(rows: Sequence[Answer], level: Mapping[str, Any], *, untrained: Sequence[str]) -> str | None:
+    """Recompute counts and scores from answers; say which one a level of metrics.json states otherwise.
+
+    Classes that no training side had, `untrained`, count in accuracy only.
+    """
     stated = {name: n for name, n in level["n"].items() if name != "total"}
     counted: Counter[str] = Counter()
     for row in rows:
@@ -55,7 +58,9 @@ def find_contradiction(rows: Sequence[Answer], level: Mapping[str, Any]) -> str 
         return f"it holds {counted.total()} items: {', '.join(f'{n} {name}' for name, n in sorted(counted.items()))}"
     if strange := sorted({row.predicted for row in rows} - set(stated)):
         return f"it answers with {strange[0]}, which is none of the classes"
-    found = scores(tally(rows, units=sorted({row.unit for row in rows}), classes=classes_of(rows)).sum(axis=0))
+    classes = classes_of(rows)
+    matrix = tally(rows, units=sorted({row.unit for row in rows}), classes=classes).sum(axis=0)
+    found = scores(matrix, learned=learned_of(classes, untrained))
     for name in SUMMARIES:
         if abs(float(found[name]) - level[name]) > HALF_OF_LAST_DIGIT:
             return f"its {name} is {float(found[name]):.4f}"

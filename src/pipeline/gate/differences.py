@@ -15,7 +15,9 @@ def find_differences(old: Result, new: Result) -> list[str]:
     return [
         *_changed("corpora", ", ".join(old.metrics.corpora), ", ".join(new.metrics.corpora)),
         *split_differences(old, new),
+        *_changed("classes that no training side has", *(untrained_in_words(result) for result in (old, new))),
         *_sound(old.split.corpora, new.split.corpora),
+        *_changed_if_stated("clips that take part in the split", old.split.clips, new.split.clips),
         *_counts(old, new),
         *_answers(old, new),
     ]
@@ -24,6 +26,12 @@ def find_differences(old: Result, new: Result) -> list[str]:
 def _changed(what: str, old: Any, new: Any) -> Iterator[str]:
     if old != new:
         yield f"{what}: {old}, now {new}"
+
+
+def _changed_if_stated(what: str, old: Any, new: Any) -> Iterator[str]:
+    """As `_changed`; results from before something was counted do not state it."""
+    if old is not None and new is not None:
+        yield from _changed(what, old, new)
 
 
 def split_differences(old: Result, new: Result) -> Iterator[str]:
@@ -40,6 +48,11 @@ def split_differences(old: Result, new: Result) -> Iterator[str]:
         yield from _changed(f"leakage, {name}", *shares)
 
 
+def untrained_in_words(result: Result) -> str:
+    """Name the classes that no training side had: two results are scored alike only where these are the same."""
+    return ", ".join(sorted(result.metrics.split.untrained)) or "none"
+
+
 def _sound(old: Mapping[str, Corpus], new: Mapping[str, Corpus]) -> Iterator[str]:
     yield from _changed("corpora of split.json", ", ".join(sorted(old)), ", ".join(sorted(new)))
     for name in sorted({*old} & {*new}):
@@ -48,6 +61,9 @@ def _sound(old: Mapping[str, Corpus], new: Mapping[str, Corpus]) -> Iterator[str
         yield from _changed(f"blocks of {name}", _in_words(was.blocks), _in_words(now.blocks))
         yield from _changed(f"seconds of {name}", round(was.seconds, 1), round(now.seconds, 1))
         yield from _changed(f"rejected recordings of {name}", was.rejected, now.rejected)
+        yield from _changed_if_stated(f"missing files of {name}", was.missing, now.missing)
+        unused = [None if one.unused_clips is None else _in_words(one.unused_clips) or "none" for one in (was, now)]
+        yield from _changed_if_stated(f"clips of {name} that the split leaves out", *unused)
 
 
 def _counts(old: Result, new: Result) -> Iterator[str]:

@@ -52,6 +52,7 @@ class How(Part):
     n_folds: Count
     folds: list[int]
     leakage: dict[str, Share]
+    untrained: list[str] = []  # classes that no training side has; not stated where there are none
 
 
 class Seeds(Part):
@@ -78,12 +79,15 @@ class Corpus(Part):
     blocks: dict[str, Count]
     seconds: Annotated[float, Field(ge=0)]
     rejected: Count
+    missing: Count | None = None  # files of a published list that are not there; None: not counted yet then
+    unused_clips: dict[str, Count] | None = None  # left out of the split, by label; None as above
 
 
 class Split(Part):
     """split.json."""
 
     corpora: dict[str, Corpus]
+    clips: Count | None = None  # that take part in the split
 
 
 @dataclass(frozen=True)
@@ -126,9 +130,13 @@ def read_result(version: Version) -> Result:
             except ValueError as error:
                 _refuse(path, version, str(error))
             stated: Level = getattr(metrics, level)
-            if contradiction := find_contradiction(answers[level], stated.model_dump()):
+            if contradiction := _contradiction(answers[level], stated, metrics):
                 _refuse(path, version, f"{contradiction}, and {METRICS} says otherwise")
     return Result(version.name, metrics, split, answers, without)
+
+
+def _contradiction(rows: list[Answer], stated: Level, metrics: Metrics) -> str | None:
+    return find_contradiction(rows, stated.model_dump(), untrained=metrics.split.untrained)
 
 
 def _read_part(version: Version, path: Path, kind: type[Kind]) -> Kind:

@@ -39,7 +39,13 @@ def judge(
     for level in LEVELS:
         paired = level in old.answers and level in new.answers
         changes = (
-            compare_answers(old.answers[level], new.answers[level], n_resamples=n_resamples, seed=seed)
+            compare_answers(
+                old.answers[level],
+                new.answers[level],
+                n_resamples=n_resamples,
+                seed=seed,
+                untrained=new.metrics.split.untrained,
+            )
             if paired
             else {}
         )

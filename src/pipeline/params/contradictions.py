@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.params.represented import find_entry_problems, find_representation_problems
-from pipeline.params.sections import Params
+from pipeline.params.sections import Params, Use
 
 LEAK = "augmented_before_split"  # in split.allow_leaks
 
@@ -40,6 +40,8 @@ def _run_problems(params: Params) -> list[str]:
             "split.matched_on: method matched needs the widest field to match on, such as speaker, and split.by block, "
             "clip or one field"
         )
+    if split.method == "matched" and any(use != Use(labels=use.labels) for use in split.use.values()):
+        found.append("split.use: method matched takes every corpus whole: use no role and no cap with it")
     found += [f"split.use.{name}: is not one of corpora" for name in split.use if name not in params.corpora]
     return found
 

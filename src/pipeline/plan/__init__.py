@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pipeline.console import n_workers, say
-from pipeline.errors import CorpusError
+from pipeline.errors import CorpusError, SplitError
 from pipeline.models.inference import choose_device
 from pipeline.models.networks import refuse_unknown
 from pipeline.params.sections import Model, Params
 from pipeline.plan.counts import Counts, count_blocks, deal
-from pipeline.plan.fit import misfits, refusals
+from pipeline.plan.fit import misfits, refusals, unknown_names
 from pipeline.plan.job import Job
 from pipeline.plan.machine import present_machine
 from pipeline.plan.model_needs import model_needs
@@ -34,6 +34,8 @@ def plan_work(params: Params) -> tuple[str, bool]:
     ------
     CorpusError
         If a corpus is missing, faulty or without a usable recording, or no clip gives a block.
+    SplitError
+        If split.use and split.classes leave nothing.
     ModelError
         If there is no such network, or it cannot take images of this size.
     """
@@ -53,6 +55,9 @@ def _measured(params: Params) -> Job:
     counts = count_blocks(survey.clips, params)
     if not counts.n_blocks:
         raise CorpusError(f"no block is left of {len(survey.clips)} clips: see slice.* in params.yaml")
+    if not counts.by_label:
+        named = unknown_names(survey, params.split)
+        raise SplitError(named or "split.use and split.classes leave out every clip: name classes that are to be kept")
     with measured_sound(survey, params) as (sound, images, names):
         networks = _measure_members(params, counts, images, names)
     return Job(

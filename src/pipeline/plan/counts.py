@@ -105,12 +105,12 @@ def deal(by_role: Mapping[str, Mapping[str, int]], n_units: int, split: Split) -
         test /= 4  # half of the blocks of half of the clips
     both, only_train, only_test = (by_role[role] for role in ("both", "train", "test"))
     if split.balance == "all":
-        both = dict.fromkeys(both, min(both.values()))
+        both = dict.fromkeys(both, min(both.values(), default=0))
     left = {label: both.get(label, 0) * training + only_train.get(label, 0) for label in sorted({*both, *only_train})}
     taken = split.validation_fraction if split.validation == "fraction" else 0.0
     learned = {label: n * (1 - taken) for label, n in left.items()}
     if split.balance == "train":
-        learned = dict.fromkeys(learned, min(learned.values()))
+        learned = dict.fromkeys(learned, min(learned.values(), default=0))
     tested = test * sum(both.values()) + sum(only_test.values()) / n_folds
     return Sides(
         train=round(sum(learned.values())),

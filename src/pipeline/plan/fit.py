@@ -4,20 +4,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.corpora.demo import COLUMNS
-from pipeline.errors import CorpusError
+from pipeline.errors import CorpusError, SplitError
 from pipeline.features.representations import reached_hz
 from pipeline.features.scales import refuse_unequal_bands
+from pipeline.params.sections import Split
 from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import Job, Need
 from pipeline.plan.machine import Machine
-from pipeline.plan.survey import ExpectedClip
+from pipeline.plan.survey import ExpectedClip, Survey
 from pipeline.render import limit_of
-from pipeline.split.refusals import MAX_ROWS
+from pipeline.split.refusals import MAX_ROWS, refuse_empty_side
+from pipeline.split.selection import Use, refuse_unknown_names
 from pipeline.words import size
 
 # What to change, besides the machine, where a stage needs too much.
 LESS_DISK = {
     "collect_clips": "lower audio.sample_rate",
+    "fingerprint_clips": "name fewer corpora",
     "slice_blocks": "raise slice.slide_seconds",
     "render_spectrograms": "lower height and width of image or stack, or raise slice.slide_seconds",
     "split_blocks": "lower split.n_folds or raise slice.slide_seconds",
@@ -26,6 +29,8 @@ LESS_DISK = {
 }
 LESS_MEMORY = {
     "collect_clips": "lower machine.workers, or cut the recordings into shorter ones",
+    "fingerprint_clips": "lower machine.workers, or cut the recordings into shorter ones",
+    "match_clips": "name fewer corpora",
     "normalize_loudness": "lower machine.workers or raise slice.slide_seconds",
     "render_spectrograms": "lower machine.workers, or height and width of image or stack",
     "train_model": "lower train.batch_images, or choose a smaller model.name",
@@ -96,6 +101,9 @@ def refusals(job: Job) -> list[str]:
     for field in job.params.split.fields:
         found += _lacking_field(used, field)
     found += _missing_weights(job)
+    if unknown := unknown_names(job.survey, job.params.split):
+        found.append(f"split_blocks: {unknown}")
+    found += _empty_side(job)
     labels = list(job.counts.by_label)
     if len(labels) < 2:
         found.append(
@@ -131,6 +139,31 @@ def _lacking_field(used: Sequence[ExpectedClip], by: str) -> list[str]:
         f"split_blocks: split.by: {len(lacking)} of {len(used)} clips have no {by!r} (first: {first}): fill it in, "
         "leave those corpora out, or split by another field"
     ]
+
+
+def unknown_names(survey: Survey, split: Split) -> str | None:
+    """What split_blocks would say of labels and classes that no clip has."""
+    labels_of: dict[str, set[str]] = {}
+    for clip in survey.clips:
+        labels_of.setdefault(clip.corpus, set()).add(clip.recording.label)
+    use = {corpus: Use(**own.model_dump()) for corpus, own in split.use.items()}
+    try:
+        refuse_unknown_names(labels_of, use=use, classes=split.classes)
+    except SplitError as error:
+        return str(error)
+    return None
+
+
+def _empty_side(job: Job) -> list[str]:
+    """What split_blocks would say of roles that leave a side without a block."""
+    if job.params.split.method == "matched":  # roles have no part in it
+        return []
+    both, train, test = (sum(job.counts.by_role[role].values()) for role in ("both", "train", "test"))
+    try:
+        refuse_empty_side(to_test=both + test > 0, to_train=both + train > 0)
+    except SplitError as error:
+        return [f"split_blocks: {error}"]
+    return []
 
 
 def _missing_weights(job: Job) -> list[str]:

@@ -106,9 +106,10 @@ def _how_measured(job: Job) -> str:
         for name, costs in job.networks.items()
     )
     return (
-        f"Measured just now, with the stages' own code: {duration(sound.measured_seconds)} of {heard}, "
-        f"{amount(sound.measured_blocks, 'block')} normalised and rendered, and for each member a few training "
-        f"steps and forward passes from random weights ({networks}). Whatever else the machine does meanwhile is in it."
+        f"Measured just now, with the stages' own code: {duration(sound.measured_seconds)} of {heard} "
+        f"collected and fingerprinted, {amount(sound.measured_blocks, 'block')} normalised and rendered, and for "
+        f"each member a few training steps and forward passes from random weights ({networks}). Whatever else the "
+        "machine does meanwhile is in it."
     )
 
 
@@ -121,9 +122,9 @@ def _assumptions(job: Job, machine: Machine) -> str:
     )
     download = any(job.params.of_member(name)[0].weights == "imagenet" for name in job.networks)
     return (
-        f"Assumed: {workers}; regressions that converge as on noise; sides dealt in proportion, as units allow. "
-        f"DVC {cache}. The plan is of a run from nothing: what DVC has already is not run again, and what is on the "
-        f"disk already is not subtracted.{' Downloading weights is not in the times.' if download else ''}"
+        f"Assumed: {workers}; regressions that converge as on noise; few clips alike; sides dealt in proportion, as "
+        f"units allow. DVC {cache}. The plan is of a run from nothing: what DVC has already is not run again, and what "
+        f"is on the disk already is not subtracted.{' Downloading weights is not in the times.' if download else ''}"
     )
 
 

@@ -17,12 +17,13 @@ from pipeline.collect import collect_clips
 from pipeline.console import say
 from pipeline.corpora import Listing, Recording
 from pipeline.corpora.demo import draw_conditions, render_clip
+from pipeline.duplicates.fingerprints import fingerprint_corpus
 from pipeline.errors import CorpusError
 from pipeline.listing import list_spectrograms
 from pipeline.normalize import normalize_corpus
 from pipeline.params.sections import Params
 from pipeline.plan.chosen import representation_of
-from pipeline.plan.speeds import fit_seconds, hashed_per_second, start_of, timed, written_per_second
+from pipeline.plan.speeds import fit_seconds, hashed_per_second, match_seconds, start_of, timed, written_per_second
 from pipeline.plan.survey import ExpectedClip, Survey, sample_of
 from pipeline.render import render_corpus
 from pipeline.slicing import slice_corpus
@@ -42,6 +43,8 @@ class SoundCosts:
 
     demo_per_second: float  # s per second of synthetic sound; 0 where the demo is not among the corpora
     collect_per_second: float  # s per second of decoded sound
+    fingerprint_per_second: float  # s per second of the clips
+    match_per_print: float  # s per sub-fingerprint
     loudness_per_block: float
     render_per_block: float
     thumbnail_per_block: float
@@ -61,7 +64,7 @@ class SoundCosts:
 def measured_sound(survey: Survey, params: Params) -> Iterator[tuple[SoundCosts, Rendered, list[str]]]:
     """Measure, and lend the sample's images with the names of its blocks, so that a network can be measured on them."""
     root = Path(params.data.root).absolute()
-    say("measuring: starting a stage, reading, loudness, images")
+    say("measuring: starting a stage, reading, fingerprints, loudness, images")
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         with contextlib.redirect_stderr(io.StringIO()):  # the jobs' own progress
             costs = _measure(survey, root, params)
@@ -75,6 +78,7 @@ def _measure(survey: Survey, root: Path, params: Params) -> SoundCosts:
     start_torch, base_torch = start_of("pipeline.runs")
     seconds, collect, is_real = _measure_collect(survey, root, params)
     clips = read_rows(clips_csv(SAMPLE), Clip)
+    fingerprinting, _ = timed(lambda: fingerprint_corpus(SAMPLE, sample_rate=params.audio.sample_rate, n_workers=1))
     _cut_sample(clips, 1, params)
     warm, _ = timed(lambda: _normalise_and_render(params))  # imports, and tables that are made once
     n_blocks = _cut_sample(clips, min(MOST_BLOCKS, max(2, int(TIMED_SECONDS / warm))), params)
@@ -82,6 +86,8 @@ def _measure(survey: Survey, root: Path, params: Params) -> SoundCosts:
     return SoundCosts(
         demo_per_second=_measure_demo(params) if "demo" in params.corpora else 0.0,
         collect_per_second=collect,
+        fingerprint_per_second=fingerprinting / sum(clip.seconds for clip in clips),
+        match_per_print=match_seconds(),
         loudness_per_block=loudness / n_blocks,
         render_per_block=render / n_blocks,
         thumbnail_per_block=_measure_thumbnails() / n_blocks,

@@ -1,7 +1,10 @@
-"""What the stages need that work on one corpus at a time: from recordings to images."""
+"""What the stages need that come before the split: from recordings to images."""
 
 from collections.abc import Sequence
 
+from pipeline.audio.fingerprint import FRAME, HOP, LAG, RATE
+from pipeline.duplicates.index import ENTRIES_AT_ONCE, MOST_NEIGHBOURS
+from pipeline.parallel import JOBS_PER_WORKER
 from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, ROW_SECONDS, Job, Need, block_bytes, rows_in_chunks
 from pipeline.store.arrays import SOUND_CHUNK
@@ -9,12 +12,21 @@ from pipeline.store.sound import PIECE_SAMPLES, RUN_BLOCKS, RUN_SAMPLES
 from pipeline.words import amount, duration
 
 DEMO_RATE = 48000  # Hz, the highest of the demo's
+SCIPY_BYTES = 25_000_000  # of Fourier transforms and resampling, beside a process that collects
+PRINT_BYTES = 5  # of a sub-fingerprint: 32 bits, and whether it tells anything
+PRINTS_IN_CHUNK = 2**14
+PRINTING_BYTES = 8_000_000  # of the frames and spectra that a worker has at hand, beside the sound
+# Measured once, on 34 minutes of speech and other sounds, and 50 hours made of them: what a sub-fingerprint takes in
+# the index, and while it is sorted; and what two take that agree by chance.
+INDEX_BYTES, SORTING_BYTES, CHANCE_BYTES = 22, 70, 120
+CHANCE = 7e-9  # such pairs, by the square of the number of sub-fingerprints
+CHANCE_SECONDS = 1e-6
 
 
 def sound_needs(job: Job) -> list[Need]:
     """Estimate the stages up to the images, in the order in which they run."""
     demo = [_synthesize(job)] if any(clip.corpus == "demo" for clip in job.survey.clips) else []
-    return [*demo, _collect(job), _slice(job), _normalize(job), _render(job)]
+    return [*demo, _collect(job), _fingerprint(job), _match(job), _slice(job), _normalize(job), _render(job)]
 
 
 def _synthesize(job: Job) -> Need:
@@ -70,6 +82,50 @@ def held_at_once(sizes: Sequence[int], work: Sequence[float], workers: int) -> i
         waiting.append((handed_on, size))
         most = max(most, sum(n for _, n in waiting))
     return most
+
+
+def n_prints(n_samples: int, sample_rate: int) -> int:
+    """How many sub-fingerprints a clip has."""
+    return max(0, (n_samples * RATE // sample_rate - FRAME) // HOP + 1 - LAG)
+
+
+def _fingerprint(job: Job) -> Need:
+    rate, clips = job.params.audio.sample_rate, job.survey.clips
+    disk = 0
+    for corpus in job.params.corpora:
+        own = [n_prints(clip.n_samples, rate) for clip in clips if clip.corpus == corpus]
+        names = rows_in_chunks(len(own), 1024) * (job.counts.name_bytes + 8)
+        disk += rows_in_chunks(sum(own), PRINTS_IN_CHUNK) * PRINT_BYTES + names + FILE_BYTES
+    seconds = sum(clip.n_samples for clip in clips) / rate
+    longest = max(clip.n_samples for clip in clips)
+    # A piece of sound, what it becomes at another rate, and both joined; a clip's numbers, twice while they are joined.
+    worker = PRINTING_BYTES + 12 * min(PIECE_SAMPLES, longest) + 24 * n_prints(longest, rate)
+    waiting = JOBS_PER_WORKER * job.workers * PRINT_BYTES * n_prints(longest, rate)
+    return Need(
+        stage="fingerprint_clips",
+        runs=len(job.params.corpora),
+        items=f"{amount(len(clips), 'clip')}, {duration(seconds)}",
+        seconds=len(job.params.corpora) * job.sound.start_seconds
+        + job.together(seconds * job.sound.fingerprint_per_second, disk),
+        disk=disk,
+        memory=job.sound.base_bytes + SCIPY_BYTES + job.workers * worker + waiting + ROW_MEMORY["clip"] * len(clips),
+    )
+
+
+def _match(job: Job) -> Need:
+    """Estimate the search; listening comes on top where many clips are alike, and one thread looks for candidates."""
+    clips = job.survey.clips
+    n = sum(n_prints(clip.n_samples, job.params.audio.sample_rate) for clip in clips)
+    by_chance = min(CHANCE * n**2, MOST_NEIGHBOURS * n)
+    index = INDEX_BYTES * n + SORTING_BYTES * min(n, ENTRIES_AT_ONCE) + round(CHANCE_BYTES * by_chance)
+    return Need(
+        stage="match_clips",
+        runs=1,
+        items=amount(len(clips), "clip"),
+        seconds=job.sound.start_seconds + n * job.sound.match_per_print + by_chance * CHANCE_SECONDS,
+        disk=100,
+        memory=job.sound.base_bytes + SCIPY_BYTES + index + ROW_MEMORY["clip"] * len(clips),
+    )
 
 
 def _slice(job: Job) -> Need:

@@ -12,11 +12,14 @@ from typing import TypeVar
 import numpy as np
 
 import pipeline
+from pipeline.audio.fingerprint import Fingerprint
 from pipeline.baselines import NUISANCES, THUMBNAIL_CELLS, fit_predict
+from pipeline.duplicates.index import find_candidates
 from pipeline.store.arrays import new_arrays
 
 Result = TypeVar("Result")
 FIT_ROWS = 400
+PRINTS = (200, 1000)  # clips, and sub-fingerprints of each: over half an hour
 
 
 def timed(work: Callable[[], Result]) -> tuple[float, Result]:
@@ -45,6 +48,16 @@ def fit_seconds() -> float:
     seconds, _ = timed(lambda: fit_predict(features, labels, train, n_classes=3))
     n_values = FIT_ROWS * (3 * THUMBNAIL_CELLS**2 + len(NUISANCES)) * 3
     return seconds / n_values
+
+
+def match_seconds() -> float:
+    """Seconds per sub-fingerprint to look for clips that agree, on made ones, of which hardly any do."""
+    rng = np.random.default_rng(0)
+    n_clips, n_each = PRINTS
+    told = np.ones(n_each, dtype=bool)
+    prints = [Fingerprint(rng.integers(0, 2**32, n_each, dtype=np.uint32), told) for _ in range(n_clips)]
+    seconds, _ = timed(lambda: list(find_candidates(prints, np.arange(n_clips))))
+    return seconds / (n_clips * n_each)
 
 
 def written_per_second() -> float:

@@ -24,14 +24,19 @@ def refuse_one_class(units: Units) -> None:
 def refuse_nothing_to_deal(testable: Ints, trainable: Ints, choices: Choices) -> None:
     """Refuse roles that leave a side empty, or the same side in every fold."""
     to_test, to_train = testable.any(axis=1), trainable.any(axis=1)
-    if not to_test.any() or not to_train.any():
-        lacking = "train" if to_test.any() else "test"
-        raise SplitError(f"split.use: no corpus has the role both or {lacking}: that side would be empty")
+    refuse_empty_side(to_test=bool(to_test.any()), to_train=bool(to_train.any()))
     if choices.method != "holdout" and not (to_test & to_train).any():
         raise SplitError(
             f"split.method: {choices.method} would train every fold on the same blocks, because no corpus has the role "
             "both: set split.method to holdout and runs.folds to [0]"
         )
+
+
+def refuse_empty_side(*, to_test: bool, to_train: bool) -> None:
+    """Refuse where no block may be on the test side, or none on the training side."""
+    if not to_test or not to_train:
+        lacking = "train" if to_test else "test"
+        raise SplitError(f"split.use: no corpus has the role both or {lacking}: that side would be empty")
 
 
 def refuse_few(units: Units, testable: Ints, trainable: Ints, choices: Choices, *, by: str) -> None:

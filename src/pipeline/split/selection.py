@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.errors import SplitError
@@ -58,38 +58,51 @@ def select_clips(clips: Sequence[Clip], *, use: Mapping[str, Use], classes: Sequ
     Raises
     ------
     SplitError
-        If a map names a label, or `classes` a class, that no clip has.
+        As `refuse_unknown_names` says.
     """
-    _refuse_unknown_labels(clips, use)
+    labels_of: dict[str, set[str]] = {}
+    for clip in clips:
+        labels_of.setdefault(clip.corpus, set()).add(clip.label)
+    refuse_unknown_names(labels_of, use=use, classes=classes)
     selected: list[Clip] = []
     unused: dict[str, Counter[str]] = {}
-    found: set[str] = set()
     for clip in clips:
         label = use[clip.corpus].labels.get(clip.label, clip.label) if clip.corpus in use else clip.label
-        if label is not None:
-            found.add(label)
         if label is None or (classes and label not in classes):
             unused.setdefault(clip.corpus, Counter())[clip.label] += 1
         else:
             selected.append(dataclasses.replace(clip, label=label))
-    if lacking := [name for name in classes if name not in found]:
-        raise SplitError(
-            f"split.classes: no clip is labelled {_names(lacking)}: these corpora have {_names(sorted(found))}"
-        )
     return Selection(selected, {corpus: dict(sorted(labels.items())) for corpus, labels in sorted(unused.items())})
 
 
-def _refuse_unknown_labels(clips: Sequence[Clip], use: Mapping[str, Use]) -> None:
-    labels_of: dict[str, set[str]] = {}
-    for clip in clips:
-        labels_of.setdefault(clip.corpus, set()).add(clip.label)
+def refuse_unknown_names(
+    labels_of: Mapping[str, Collection[str]], *, use: Mapping[str, Use], classes: Sequence[str]
+) -> None:
+    """Refuse names that would do nothing.
+
+    Parameters
+    ----------
+    labels_of
+        The labels of each corpus's clips.
+
+    Raises
+    ------
+    SplitError
+        If a map names a label, or `classes` a class, that no clip has.
+    """
     for corpus, own in use.items():
-        known = labels_of.get(corpus, set())
-        if unknown := sorted(set(own.labels) - known):
+        known = labels_of.get(corpus, ())
+        if unknown := sorted(set(own.labels) - set(known)):
             raise SplitError(
                 f"split.use.{corpus}.labels: no clip of {corpus} is labelled {_names(unknown)}: "
                 f"it has {_names(sorted(known))}"
             )
+    named = {
+        use.get(corpus, Use()).labels.get(label, label) for corpus, labels in labels_of.items() for label in labels
+    }
+    if lacking := [name for name in classes if name not in named]:
+        found = sorted(name for name in named if name is not None)
+        raise SplitError(f"split.classes: no clip is labelled {_names(lacking)}: these corpora have {_names(found)}")
 
 
 def _names(labels: Sequence[str]) -> str:
