@@ -117,7 +117,7 @@ def _read(clip: str, params: Params) -> tuple[str, Sound]:
     if not inside or not folder.is_dir():
         raise ShowError(
             f"{clip}: neither a sound file nor a clip of a corpus under {params.data.root}: give a path, or a clip_id "
-            "as in clips.csv, e.g. demo/joy/joy_00.wav"
+            "as in clips.csv, e.g. demo/joy/match_1_1.flac"
         )
     recordings = list_corpus(corpus, folder).recordings
     own = next((recording for recording in recordings if clip_id_of(corpus, recording) == clip), None)
