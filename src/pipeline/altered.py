@@ -15,7 +15,7 @@ from pipeline.store.arrays import read_span
 from pipeline.store.sound import Samples
 from pipeline.store.tables import Block, Clip
 
-MOST_SECONDS = 600.0  # of a clip that is altered: the stretching needs it whole, and about six copies of it
+MOST_SECONDS = 600.0  # of a clip that is altered: the stretching needs it whole, and from two to eight copies of it
 ALTERED_AHEAD = 2  # altered clips in memory per worker
 
 

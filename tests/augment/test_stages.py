@@ -12,12 +12,15 @@ from made_run import SMALL, one_thread  # noqa: F401 - a fixture
 from ruamel.yaml import YAML
 
 from pipeline.errors import CorpusError, ParamsError, SplitError, StoreError
+from pipeline.leaks import leaks_page
 from pipeline.models.weights import fetch_weights
 from pipeline.params import load_params
 from pipeline.store.arrays import decode_texts, open_arrays
 from pipeline.store.folds import read_fold, read_outputs
 from pipeline.store.paths import (
     DUPLICATES,
+    METRICS,
+    REPORT,
     SPLIT,
     SPLIT_METRICS,
     VARIANTS,
@@ -32,6 +35,7 @@ from pipeline.store.paths import (
     weights_folder,
 )
 from pipeline.store.tables import Block, Duplicate, Gain, Missing, Rejected, SplitRow, read_rows, write_rows
+from pipeline.summary import summarise
 
 ROOT = Path(__file__).resolve().parents[2]
 CLIPS = {"joy": 7, "anger": 6}  # of each class: four speakers, three sentences
@@ -347,14 +351,21 @@ def test_augmenting_before_the_split_runs_as_a_leak_and_is_said_to_be_one(projec
 
 
 def test_the_leak_is_trained_and_predicted(project):
-    set_params(augment__sound=NOISY, split__by="block", split__allow_leaks=["augmented_before_split"])
+    leak = {"split__by": "block", "split__allow_leaks": ["augmented_before_split"]}
+    set_params(augment__sound=NOISY, runs__folds=[0], evaluate__n_resamples=100, **leak)
     prepare()
     stage("split_blocks")
     stage("fetch_weights", "a")
     stage("train_model", "0-a")
     stage("predict_blocks", "0-a")
     stage("fit_baselines", "0")
+    stage("evaluate_model")
+    stage("report")
     outputs = read_outputs(outputs_h5("0-a"), "logits")
     assert set(outputs.block_ids) == set(tables())
+    metrics, split = (json.loads(path.read_text()) for path in (METRICS, SPLIT_METRICS))
+    assert metrics["block"]["n"]["total"] == outputs.sides.count("test")
+    for page in (summarise(metrics, split), leaks_page(split, all_pairs=False), REPORT.read_text(encoding="utf-8")):
+        assert "altered copy" in page
     said = json.loads((model_folder("0-a") / "provenance.json").read_text())
     assert said["packages"]["python-stretch"]
