@@ -6,12 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made import RATE, block, store_blocks, store_clips
 
 from pipeline.corpora import CORPORA, list_corpus
 from pipeline.features.colour import COLORMAPS, colour_table
+from pipeline.features.representations import Representation
 from pipeline.features.scales import AXES, band_edges
 from pipeline.models.networks import OWN_NETWORKS, network_names, start_network
 from pipeline.models.weights import fetch_weights
+from pipeline.render import render_corpus
+from pipeline.store.arrays import open_arrays
+from pipeline.store.paths import loudness_csv, spectrograms_h5
+from pipeline.store.tables import Gain, write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
@@ -56,6 +62,23 @@ def test_the_colormap_goes_from_black_to_white(monkeypatch):
     monkeypatch.setitem(COLORMAPS, "heat", None)
     run_code("colormap", COLORMAPS=COLORMAPS)
     assert colour_table("heat", 4).tolist() == [[0, 0, 0], [255, 0, 0], [255, 255, 0], [255, 255, 255]]
+
+
+def test_the_representation_has_all_names_and_renders(tmp_path, monkeypatch):
+    envelope = run_code("representation", __name__="page")["Envelope"](sample_rate=RATE, n_parts=4)
+    names = {name for name in dir(Representation) if not name.startswith("_")}
+    assert names <= set(dir(envelope))
+    samples = np.repeat(np.array([1, 2, 3, 4], np.float32), 100)
+    found = envelope.render(samples, offset=1.0, gain=2.0, scratch=None)
+    assert found.tolist() == [0, 2, 4, 6]
+    monkeypatch.chdir(tmp_path)
+    store_clips("made", {"a.wav": samples})
+    store_blocks("made", [block(n_samples=400)])
+    gain = Gain(block_id="made/a.wav@0", lufs=-20.0, gain_db=0.0, offset=0.0, peak=1.0, flag="")
+    write_rows(loudness_csv("made"), Gain, [gain])
+    assert render_corpus("made", envelope, n_workers=1) == 1
+    with open_arrays(spectrograms_h5("made")) as file:
+        assert file["features"][:].tolist() == [[1, 2, 3, 4]]
 
 
 def test_the_network_gets_its_head_and_answers(monkeypatch, tmp_path):

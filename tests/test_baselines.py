@@ -404,3 +404,26 @@ def test_all_baselines_use_the_rows_that_each_should():
     np.testing.assert_array_equal(found["nuisance"], fit_predict(facts, labels, train, n_classes=2))
     np.testing.assert_array_equal(found["thumbnail"], fit_predict(pictures, labels, train, n_classes=2))
     assert all(uar(found[name], labels, ~train) == 1 for name in ("nuisance", "thumbnail"))
+
+
+# thumbnails of stacks
+
+
+def test_a_stack_is_shrunk_channel_by_channel():
+    stack = np.random.default_rng(0).normal(-60, 20, (2, 28, 42)).astype(np.float32)
+    (small,) = thumbnails([stack])
+    cells = stack.reshape(2, 14, 2, 14, 3).mean(axis=(2, 4))  # whole pixels in every cell
+    assert small.shape == (14 * 14 * 2,)
+    np.testing.assert_allclose(small.reshape(14, 14, 2), np.moveaxis(cells, 0, -1), rtol=1e-5)
+
+
+def test_a_batch_of_stacks_is_the_stacks_one_by_one():
+    stacks = np.random.default_rng(1).normal(size=(3, 2, 30, 17)).astype(np.float32)
+    np.testing.assert_array_equal(thumbnails([stacks]), np.stack([thumbnails([one])[0] for one in stacks]))
+
+
+def test_without_thumbnails_there_is_no_such_baseline():
+    facts = np.random.default_rng(0).normal(size=(12, 5))
+    labels, train = np.arange(12) % 3, np.arange(12) < 9
+    found = all_baselines(facts, None, labels, train=train, train_before_balance=train, n_classes=3)
+    assert list(found) == ["majority", "nuisance"]

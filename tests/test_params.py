@@ -116,6 +116,13 @@ def test_a_matched_split_needs_one_field_to_match_on_and_whole_corpora():
     assert parse_params(changed(split__matched_on="event", split__use=renamed, **matched)).split.folds == 1
 
 
+@pytest.mark.parametrize("name", ["", " joy", "joy ", "two\nlines", "x" * 101])
+def test_a_label_map_gives_names_that_a_label_may_have(name):
+    with pytest.raises(ParamsError, match=r"split\.use\.demo\.labels\.joy: must be a name of 1 to 100 characters"):
+        parse_params(changed(split__use={"demo": {"labels": {"joy": name}}}))
+    assert parse_params(changed(split__use={"demo": {"labels": {"joy": "schöne Freude", "anger": None}}}))
+
+
 def test_every_contradiction_is_named_at_once():
     with pytest.raises(ParamsError) as caught:
         parse_params(changed(spectrogram__fft_length=1000, data__root="here", train__keep="best"))

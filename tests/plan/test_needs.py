@@ -21,7 +21,8 @@ from pipeline.models.weights import fetch_weights
 from pipeline.normalize import normalize_corpus
 from pipeline.plan import _sides
 from pipeline.plan.chosen import representation_of
-from pipeline.plan.job import rows_in_chunks
+from pipeline.plan.fit import refusals
+from pipeline.plan.job import block_bytes, input_bytes, rows_in_chunks
 from pipeline.plan.model_needs import model_needs
 from pipeline.plan.network_costs import _saved_for_backward, measure_network
 from pipeline.plan.sound_needs import held_at_once, n_prints, sound_needs
@@ -328,3 +329,35 @@ def test_bytes_of_the_outputs_are_those_of_the_real_files(tmp_path, monkeypatch)
     assert costs.n_features == 1024
     assert costs.step_seconds > costs.predict_seconds > 0
     assert costs.imagenet_bytes - costs.state_bytes == 997 * 1025 * 4  # a thousand classes for three
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "n_bytes"), [("stack", 2 * 64 * 64, 4), ("features", 26, 4), ("image", 24 * 20 * 3, 1)]
+)
+def test_bytes_are_those_of_what_blocks_become(kind, values, n_bytes):
+    entering = {"image": "unit"}.get(kind, "standard")
+    chosen = params(representation__kind=kind, model__normalise=entering)
+    assert block_bytes(chosen) == values * n_bytes
+    assert input_bytes(chosen) == values * (n_bytes + 8)  # and twice as floats
+    rows = needs(CLIPS, chosen)
+    n_blocks = sum(round(own.n_samples / 8000) - 1 for own in CLIPS)
+    assert rows["render_spectrograms"].disk >= n_blocks * values * n_bytes
+    assert rows["render_spectrograms"].disk - n_blocks * values * n_bytes < 300_000
+    assert rows["render_spectrograms"].items == f"{n_blocks} {'image' if kind == 'image' else 'block'}s"
+
+
+def test_whole_clips_are_a_block_each():
+    chosen = params(slice__whole_clips=True)
+    assert needs(CLIPS, chosen)["render_spectrograms"].items == f"{len(CLIPS)} images"
+
+
+def test_relative_axes_that_reach_beyond_a_source_are_refused_before_any_work():
+    clips = [clip(2.0, rate=8000), clip(4.0, "anger", rate=4000)]
+    keys = {"slice__whole_clips": True, "representation__resample_samples": 8000}
+    assert refusals(job(clips, params(**keys, spectrogram__max_hz=4000.0))) == []  # halved: up to 2000 Hz at most
+    (line,) = refusals(job(clips, params()))
+    assert "set spectrogram.max_hz to 2000 or lower" in line
+    keys["representation__resample_samples"] = 16000
+    (line,) = refusals(job(clips, params(**keys)))
+    assert "render_spectrograms" in line
+    assert "set audio.sample_rate to 4000 or lower" in line

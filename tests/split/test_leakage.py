@@ -257,3 +257,18 @@ def test_joined_pairs_stay_on_one_side():
             sides.setdefault((row.fold, row.clip_id), set()).add(row.side)
         for fold in range(3):
             assert len({frozenset(sides[fold, f"demo/x{i}.wav"]) for i in range(3)}) == 1
+
+
+def test_clips_that_were_kept_together_are_one_unit_of_the_audit_too():
+    clips = many("x", [2] * 4) + many("y", [2] * 4)
+    pairs = [("demo/x0.wav", "demo/x1.wav"), ("demo/y0.wav", "demo/y3.wav")]
+    choices = Choices(**(OPTIONS | {"n_folds": 2}))
+    found = describe_split(
+        split(clips, n_folds=2, joined=pairs), clips, blocks_of(clips), choices, audit_fields=(), joined=pairs
+    )
+    assert (found["units"], found["merged_units"]) == (6, 2)
+    assert found["leakage"]["unit_in_training"] == 0
+    # A split that parts them shares units.
+    parted = split(clips, method="leave_one_out")
+    found = describe_split(parted, clips, blocks_of(clips), choices, audit_fields=(), joined=pairs)
+    assert found["leakage"]["unit_in_training"] == 0.5

@@ -3,6 +3,7 @@ from split.cases import blocks_on, clip, many, split
 
 from pipeline.errors import SplitError
 from pipeline.split import refusals
+from pipeline.split.selection import Use
 
 LEAVE = "record more of it or leave it out"
 
@@ -41,7 +42,9 @@ def test_too_many_folds_for_the_rarest_class_are_refused_with_the_number_that_wo
 def test_fewer_units_than_folds_are_refused_with_the_number_that_works():
     clips = many("joy", [3] * 3) + many("sad", [3] * 2)
     assert refusal(clips, n_folds=10) == "split: 5 clips cannot make 10 folds: set split.n_folds to at most 2"
-    assert refusal(clips, n_folds=10, validation="fraction").endswith("cannot make 10 folds: use more recordings")
+    assert refusal(clips, n_folds=10, validation="fraction").endswith(
+        "cannot make 10 folds: use more recordings, or split by what there is more of, such as clip"
+    )
 
 
 @pytest.mark.parametrize("method", ["holdout", "leave_one_out"])
@@ -67,7 +70,8 @@ def test_a_validation_side_of_kfold_needs_a_third_unit_too():
 @pytest.mark.parametrize("balance", ["none", "train", "all"])
 def test_fewer_than_two_classes_are_refused(clips, found, balance):
     assert refusal(clips, balance=balance) == (
-        f"split: {found}: there is nothing to tell apart; name corpora with two classes or more"
+        f"split: {found}: there is nothing to tell apart; name corpora with two classes or more, or keep "
+        "more of them (split.classes, split.use)"
     )
 
 
@@ -91,9 +95,66 @@ def test_without_stratifying_a_class_missing_from_a_side_is_still_refused():
             assert set(blocks_on(rows, "test")) == set(blocks_on(rows, "train")) == {"joy", "sad"}
     assert (
         "split: fold 0: the test side has no block of 'sad' ('sad' is in 2 of 32 units): set split.stratify to true, "
-        "or try another split.seed, fewer folds or a larger share for that side, split by clip, "
-        "or set split.absent_classes to drop or keep" in messages
+        "or try another split.seed or another share for that side, or set split.absent_classes to drop or keep"
+        in messages
     )
+
+
+def test_the_fixes_that_are_named_are_those_of_the_method_and_of_what_limits_the_sides():
+    clips = many("joy", [3] * 9) + many("sad", [3] * 9)
+    capped = {"demo": Use(train_clips=1)}
+    assert refusal(clips, n_folds=2, use=capped).endswith(
+        "units): give it other roles, labels or larger caps in split.use, or try another split.seed or fewer folds, "
+        "or set split.absent_classes to drop or keep"
+    )
+    split(clips, n_folds=2, use={"demo": Use(train_clips=2)})
+
+
+def test_a_class_that_others_can_do_without_may_be_dropped_as_the_message_says():
+    clips = many("joy", [3] * 6) + many("sad", [3] * 6) + many("rare", [3])
+    assert refusal(clips).endswith(f"{LEAVE}, or set split.absent_classes to drop or keep")
+    split(clips, absent_classes="drop")
+    split(clips, absent_classes="keep")
+
+
+@pytest.mark.parametrize("absent", ["refuse", "drop", "keep"])
+@pytest.mark.parametrize("method", ["holdout", "kfold", "leave_one_out"])
+def test_units_that_are_joined_into_one_cannot_be_split(method, absent):
+    clips = [
+        clip(f"{label}{i}", label, corpus=corpus) for label in "ab" for i in range(3) for corpus in ("here", "there")
+    ]
+    pair = [("here/a0", "there/a0")]
+    message = refusal(clips, by="corpus", method=method, n_folds=2, absent_classes=absent, joined=pair)
+    assert message == (
+        "split: 1 corpus, where clips of the same sound count as one, and two sides need one each: "
+        "split by what there is more of, such as clip"
+    )
+    split(clips, by="clip", method=method, n_folds=2, absent_classes=absent, joined=pair)
+
+
+@pytest.mark.parametrize("absent", ["drop", "keep"])
+def test_fewer_units_than_folds_with_classes_that_may_be_absent(absent):
+    shared = many("a", [3] * 2, corpus="x") + many("b", [3] * 2, corpus="x")
+    clips = [*shared, *many("a", [3] * 2, corpus="y"), *many("b", [3] * 2, corpus="y"), *many("c", [3], corpus="y")]
+    message = refusal(clips, by="corpus", n_folds=3, absent_classes=absent)
+    assert message == "split: 2 corpora cannot make 3 folds: set split.n_folds to at most 2"
+    split(clips, by="corpus", n_folds=2, absent_classes=absent)
+
+
+@pytest.mark.parametrize("absent", ["drop", "keep"])
+def test_a_validation_side_of_nothing_is_refused(absent):
+    clips = [clip(f"{label}{s}", label, speaker=s) for label in "ab" for s in "12"]
+    message = refusal(clips, by="speaker", n_folds=2, validation="fraction", absent_classes=absent)
+    assert message.startswith("split: fold 0: nothing is left to validate on: raise split.validation_fraction")
+    split(clips, by="speaker", n_folds=2, validation="test", absent_classes=absent)
+
+
+@pytest.mark.parametrize("method", ["holdout", "kfold"])
+def test_no_fold_is_left_out_because_it_has_nothing_to_test(method):
+    # All of a speaker's two sentences at once: no pair of other sentences and speakers is left in some folds.
+    clips = [clip(f"{label}{s}", label, speaker=s, sentence=t) for label in "ab" for s, t in ("1u", "2v", "3w")]
+    message = refusal(clips, by="speaker+sentence", method=method, absent_classes="keep")
+    assert "nothing is left to" in message
 
 
 def test_a_deal_that_no_stratifying_can_make_is_refused_by_fold_and_side():

@@ -8,6 +8,8 @@ Pictures lose the means of ImageNet's channels, or none. Everything else goes th
   standard deviation there; what is constant there is divided by one.
 """
 
+import contextlib
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from torch import Tensor
 
 from pipeline.errors import ModelError
@@ -66,8 +69,12 @@ class Preparation:
         """
         if self.kind == "image":
             return self._pixels(torch.from_numpy(values).to(device))
-        batch = torch.from_numpy(self.before_scale(values)).to(device)
-        return self._scaled(batch)
+        entering = self.before_scale(values)
+        if self.kind == "features" and self.scale is not None:
+            # in double precision: a column may vary little beside its mean
+            standard = (entering - self.scale.mean) / self.scale.deviation
+            return torch.from_numpy(standard.astype(np.float32)).to(device)
+        return self._scaled(torch.from_numpy(entering).to(device))
 
     def _pixels(self, images: Tensor) -> Tensor:
         pixels = images.permute(0, 3, 1, 2).float().contiguous()
@@ -85,9 +92,10 @@ class Preparation:
         """Values of the same shape after all steps but the last."""
         if self.replacements is not None:
             return self.replacements.apply(values)[0]
-        if self.whitening is not None:
-            return self.whitening.apply(values)
-        return whiten_each(values) if self.whiten == "own" else values
+        if self.whiten == "none":
+            return values
+        with _one_thread():
+            return whiten_each(values) if self.whitening is None else self.whitening.apply(values)
 
     def _scaled(self, batch: Tensor) -> Tensor:
         if self.scale is None:
@@ -135,7 +143,8 @@ def fit_preparation(
         n_anomalous = int(replacements.apply(values)[1].sum())
         own = Preparation(kind=kind, normalise=normalise, replacements=replacements)
     elif whiten == "zca":
-        whitening = fit_whitening(_parts(rendered, block_ids))
+        with _one_thread():
+            whitening = fit_whitening(_parts(rendered, block_ids))
         own = Preparation(kind=kind, normalise=normalise, whiten=whiten, whitening=whitening)
     if normalise not in FITTED:
         return own, n_anomalous
@@ -153,6 +162,17 @@ def fit_preparation(
         ),
         n_anomalous,
     )
+
+
+@functools.cache
+def _libraries() -> Any:
+    return ThreadpoolController()
+
+
+def _one_thread() -> contextlib.AbstractContextManager[Any]:
+    """Products of matrices in one thread: their last digits depend on how many share them."""
+    limit: contextlib.AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
+    return limit
 
 
 def _parts(rendered: Rendered, block_ids: Sequence[str]) -> Iterator[NDArray[Any]]:
@@ -179,7 +199,7 @@ def _fit_scale(batches: Iterable[NDArray[Any]], *, divides: bool) -> Scale:
         raise ModelError("training blocks hold values that are not finite: run `dvc repro -f` on render_spectrograms")
     deviation = np.sqrt(scatter / max(count, 1))
     # what float32 made of equal values is constant; scaled up, its rounding would be noise
-    varies = deviation > 1e-6 * np.abs(mean)
+    varies = deviation > 1e-5 * np.abs(mean)
     return Scale(
         mean=mean, deviation=np.where(varies & (deviation > 0), deviation, 1.0) if divides else np.ones_like(mean)
     )

@@ -49,6 +49,13 @@ def _known_colormap(name: str) -> str:
         raise ValueError(str(error)) from None
 
 
+def _checked_label(label: str) -> str:
+    if not label or len(label) > 100 or not label.isprintable() or label != label.strip():
+        raise ValueError("must be a name of 1 to 100 characters that print, without spaces around it, or null")
+    return label
+
+
+Label = Annotated[str, AfterValidator(_checked_label)]
 Name = Annotated[str, AfterValidator(_plain_name)]
 Crossed = Annotated[str, AfterValidator(_crossed_names)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
@@ -217,7 +224,7 @@ class Use(Section):
     role: Literal["both", "train", "test"] = "both"
     train_clips: Annotated[int, Field(ge=1)] | None = None
     test_clips: Annotated[int, Field(ge=1)] | None = None
-    labels: Mapping[str, Annotated[str, Field(min_length=1)] | None] = Field(default_factory=dict)
+    labels: Mapping[str, Label | None] = Field(default_factory=dict)
 
 
 class SoundVariant(Section):

@@ -82,7 +82,15 @@ def split_corpora(
     duplicates = read_rows(DUPLICATES, Duplicate)
     joined = [(pair.clip_id, pair.other_id) for pair in duplicates] if near_duplicates == "join" else []
     rows = split_blocks(selection.clips, blocks, choices, use=use, joined=joined)
-    audit = describe_split(rows, selection.clips, blocks, choices, audit_fields=audit_fields, duplicates=duplicates)
+    audit = describe_split(
+        rows,
+        selection.clips,
+        blocks,
+        choices,
+        audit_fields=audit_fields,
+        duplicates=duplicates,
+        joined=joined,
+    )
     if choices.by != "block":
         _refuse_leaks(audit["duplicates"]["pairs"], allow_leaks)
     if LEAK in allow_leaks and altered:

@@ -31,6 +31,7 @@ def describe_split(
     *,
     audit_fields: Sequence[str],
     duplicates: Sequence[Duplicate] | None = None,
+    joined: Sequence[tuple[str, str]] = (),
 ) -> dict[str, Any]:
     """Count what `split_blocks` made and audit it, for metrics/split.json.
 
@@ -51,6 +52,8 @@ def describe_split(
         Fields of clips.csv to look at, beside those that the split is by.
     duplicates
         Pairs of clips that hold the same sound, exactly or nearly; None: not looked for.
+    joined
+        Pairs of clip_ids that `split_blocks` was told to keep together.
 
     Returns
     -------
@@ -64,7 +67,7 @@ def describe_split(
     SplitError
         If the rows are not of these blocks, and as `find_units` says.
     """
-    every = [find_units(clips, blocks, by=field) for field in choices.fields]
+    every = [find_units(clips, blocks, by=field, joined=joined) for field in choices.fields]
     units = every[0]
     table = _read_rows(rows, units)
     shown = sorted({*audit_fields, choices.unit, *choices.fields} - {"block", "clip"})

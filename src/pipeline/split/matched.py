@@ -79,7 +79,8 @@ def _draw(units: Units, allowed: Bools, sizes: NDArray[np.int64], choices: Choic
         if len(own) < size:
             raise SplitError(
                 f"split.by: {choices.by} leaves {len(own)} blocks of {units.classes[which]!r} to learn from, and "
-                f"{size} are left by split.matched_on {choices.matched_on}: match on the wider of the two"
+                f"{size} are left by split.matched_on {choices.matched_on}: match on the wider of the two "
+                "(fields that cross, as speaker and sentence do, cannot be matched)"
             )
         training[rng.permutation(own)[:size]] = True
     return training

@@ -11,6 +11,8 @@ from pipeline.split.units import Units
 
 MAX_ROWS = 10_000_000  # of split.csv: about a gigabyte
 
+TRY = "give the sides classes in common, by labels, roles or larger caps in split.use, or other fields in split.by"
+
 Ints = NDArray[np.int64]
 
 
@@ -18,7 +20,10 @@ def refuse_one_class(units: Units) -> None:
     """Refuse where there is nothing to tell apart."""
     if len(units.classes) < 2:
         found = f"only one class, {units.classes[0]!r}" if units.classes else "no blocks"
-        raise SplitError(f"split: {found}: there is nothing to tell apart; name corpora with two classes or more")
+        raise SplitError(
+            f"split: {found}: there is nothing to tell apart; name corpora with two classes or more, "
+            "or keep more of them (split.classes, split.use)"
+        )
 
 
 def refuse_nothing_to_deal(testable: Ints, trainable: Ints, choices: Choices) -> None:
@@ -53,10 +58,16 @@ def refuse_few(units: Units, testable: Ints, trainable: Ints, choices: Choices, 
     n_folds = choices.n_folds if choices.method == "kfold" else 0
     sides = 3 if choices.validation == "fraction" else 2
     holders = np.count_nonzero(testable, axis=0)  # units that hold each class
+    note = ", where clips of the same sound count as one" if units.joined else ""
+    if np.count_nonzero(testable.any(axis=1) | trainable.any(axis=1)) < 2:
+        one = _amount(n_units, by)
+        raise SplitError(
+            f"split: {one}{note}, and two sides need one each: split by what there is more of, such as clip"
+        )
     if n_units < n_folds:
-        least = int(holders.min())
-        fix = f"set split.n_folds to at most {least}" if least >= sides else "use more recordings"
-        raise SplitError(f"split: {_amount(n_units, by)} cannot make {n_folds} folds: {fix}")
+        least = int(holders.min()) if choices.absent_classes == "refuse" else n_units
+        fix = f"set split.n_folds to at most {least}" if least >= sides else _more_units(by)
+        raise SplitError(f"split: {_amount(n_units, by)}{note} cannot make {n_folds} folds: {fix}")
     if choices.absent_classes != "refuse" or not np.array_equal(testable, trainable):
         return  # with roles, what a class needs depends on the deal: each fold is looked at
     needed = max(n_folds, sides)
@@ -64,8 +75,9 @@ def refuse_few(units: Units, testable: Ints, trainable: Ints, choices: Choices, 
     if scarce:
         found = "; ".join(f"class {units.classes[which]!r} has {_amount(int(holders[which]), by)}" for which in scarce)
         each = f"{needed} folds" if needed > sides else f"{sides} sides"
-        note = ", where clips of the same sound count as one" if units.joined else ""
         fix = _fix_few(int(holders.min()), sides, n_folds)
+        if len(holders) - len(scarce) >= 2:  # the others can be told apart without these
+            fix += ", or set split.absent_classes to drop or keep"
         raise SplitError(f"split: {found}{note}, and {each} need one each: {fix}")
 
 
@@ -78,8 +90,8 @@ def refuse_many_rows(n_folds: int, n_blocks: int) -> None:
         )
 
 
-def refuse_absent(every: Sequence[Units], sides: Ints, fold: int, choices: Choices) -> None:
-    """Refuse a fold of which a side lacks a class that it needs."""
+def refuse_absent(every: Sequence[Units], sides: Ints, fold: int, choices: Choices, *, limited: bool = False) -> None:
+    """Refuse a fold of which a side lacks a class that it needs; `limited` where corpora have roles or caps."""
     units = every[0]
     for side in (TRAIN, VALIDATION, TEST):
         if not _is_needed(side, choices):
@@ -89,23 +101,29 @@ def refuse_absent(every: Sequence[Units], sides: Ints, fold: int, choices: Choic
             continue
         names = ", ".join(repr(units.classes[which]) for which in absent)
         first = len(np.unique(units.unit[units.label == absent[0]]))
-        other = "try another split.seed, fewer folds or a larger share for that side, split by clip, or set "
-        other += "split.absent_classes to drop or keep"
-        fix = other if choices.stratify else f"set split.stratify to true, or {other}"
+        fix = _fix_absent(side, choices, limited=limited)
         raise SplitError(
             f"split: fold {fold}: the {SIDES[side]} side has no block of {names} "
             f"({units.classes[absent[0]]!r} is in {first} of {len(units.names)} units): {fix}"
         )
 
 
-def refuse_nothing_to_learn(units: Units, sides: Ints, fold: int) -> None:
-    """Refuse a fold without two classes to learn, or with nothing to test."""
+def refuse_nothing_to_learn(units: Units, sides: Ints, fold: int, choices: Choices) -> None:
+    """Refuse a fold without two classes to learn, with nothing to test, or with a validation side of nothing."""
     known = sorted({units.classes[which] for which in units.label[sides == TRAIN]})
     if len(known) < 2:
         found = f"only {known[0]!r}" if known else "nothing"
-        raise SplitError(f"split: fold {fold}: {found} is left to learn from: two classes are needed")
+        raise SplitError(f"split: fold {fold}: {found} is left to learn from, and two classes are needed: {TRY}")
     if not (sides == TEST).any():
-        raise SplitError(f"split: fold {fold}: nothing is left to test: use fewer folds, or other fields or roles")
+        fewer = {"kfold": "fewer folds, or ", "leave_one_out": "method kfold with few folds, or "}.get(
+            choices.method, ""
+        )
+        raise SplitError(f"split: fold {fold}: nothing is left to test: use {fewer}other fields, labels or roles")
+    if choices.validation == "fraction" and not (sides == VALIDATION).any():
+        raise SplitError(
+            f"split: fold {fold}: nothing is left to validate on: raise split.validation_fraction, set "
+            "split.validation to none or test, or split by what there is more of, such as clip"
+        )
 
 
 def _is_needed(side: int, choices: Choices) -> bool:
@@ -113,6 +131,28 @@ def _is_needed(side: int, choices: Choices) -> bool:
     if side == TEST:
         return choices.method != "leave_one_out"
     return side == TRAIN or choices.validation == "fraction"
+
+
+def _fix_absent(side: int, choices: Choices, *, limited: bool) -> str:
+    fixes = []
+    if not choices.stratify:
+        fixes.append("set split.stratify to true")
+    if limited:
+        fixes.append("give it other roles, labels or larger caps in split.use")
+    dealt = ["try another split.seed"]
+    if choices.method == "kfold":
+        dealt.append("fewer folds")
+    if choices.method in {"holdout", "matched"} or side == VALIDATION:
+        dealt.append("another share for that side")
+    fixes.append(" or ".join(dealt))
+    if choices.by not in {"block", "clip"}:
+        fixes.append("split by clip")
+    return ", or ".join([*fixes, "set split.absent_classes to drop or keep"])
+
+
+def _more_units(by: str) -> str:
+    more = {"block": "use more recordings", "clip": "use more recordings", "corpus": "name more corpora"}.get(by)
+    return f"{more or f'record more {by}s'}, or split by what there is more of, such as clip"
 
 
 def _fix_few(fewest: int, sides: int, n_folds: int) -> str:

@@ -89,8 +89,9 @@ def split_blocks(
         n_folds = 1
     else:
         of_fields = [_deal_tests(pool, units, choices, which) for which, units in enumerate(every)]
-        n_folds = int(np.prod([fold_of_unit.max() + 1 for fold_of_unit in of_fields]))
-        folds = _cross(pool, of_fields)
+        sizes = [_count_folds(fold_of_unit, choices) for fold_of_unit in of_fields]
+        n_folds = int(np.prod(sizes))
+        folds = _cross(pool, of_fields, sizes)
     refuse_many_rows(n_folds, len(every[0].blocks))
     named = find_units(clips, blocks, by=resampled_unit(clips, choices.unit), joined=pairs)
     rows: list[SplitRow] = []
@@ -173,15 +174,20 @@ def _deal_tests(pool: _Pool, units: Units, choices: Choices, which: int) -> Ints
     return fold_of_unit
 
 
+def _count_folds(fold_of_unit: Ints, choices: Choices) -> int:
+    """How many folds one field makes, those that the deal left empty among them."""
+    return {"kfold": choices.n_folds, "holdout": 1}.get(choices.method, int(fold_of_unit.max()) + 1)
+
+
 def _each(fraction: float, choices: Choices) -> float:
     """Share of each crossed field's units that gives a share of the blocks."""
     return float(fraction ** (1 / len(choices.fields)))
 
 
-def _cross(pool: _Pool, of_fields: Sequence[Ints]) -> Iterator[tuple[Bools, Bools]]:
+def _cross(pool: _Pool, of_fields: Sequence[Ints], sizes: Sequence[int]) -> Iterator[tuple[Bools, Bools]]:
     """Yield test and training side of each fold, before caps: blocks (n_blocks,) each."""
     of_blocks = [fold_of_unit[units.unit] for fold_of_unit, units in zip(of_fields, pool.units, strict=True)]
-    for folds in itertools.product(*(range(int(fold_of_unit.max()) + 1) for fold_of_unit in of_fields)):
+    for folds in itertools.product(*map(range, sizes)):
         held_out = [of_block == fold for of_block, fold in zip(of_blocks, folds, strict=True)]
         yield (
             pool.kept & pool.may_test & np.logical_and.reduce(held_out),
@@ -201,8 +207,9 @@ def _settle(pool: _Pool, test: Bools, training: Bools, fold: int, choices: Choic
     if choices.absent_classes == "drop":
         _drop_absent(pool.units[0], sides, choices)
     if choices.absent_classes == "refuse":
-        refuse_absent(pool.units, sides, fold, choices)
-    refuse_nothing_to_learn(pool.units[0], sides, fold)
+        limited = any(use.role != "both" or use.train_clips or use.test_clips for use in pool.use)
+        refuse_absent(pool.units, sides, fold, choices, limited=limited)
+    refuse_nothing_to_learn(pool.units[0], sides, fold, choices)
     if choices.balance == "train":
         levelled = _level(pool.units[0], sides == TRAIN, _stream(choices.seed, BALANCE, fold))
         sides[(sides == TRAIN) & ~levelled] = DROPPED
