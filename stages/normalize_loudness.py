@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.augment.variants import chosen_variants
 from pipeline.console import StageItem, n_workers, run_stage
 from pipeline.normalize import normalize_corpus
 from pipeline.params import load_params
@@ -18,6 +19,8 @@ def main(corpus: StageItem, params: Path = Path("params.yaml")) -> None:
         max_gain_db=p.loudness.max_gain_db,
         limit_peak=p.loudness.over_full_scale == "limit",
         n_workers=n_workers(p.machine.workers),
+        variants=chosen_variants(p.augment.chosen_sound),
+        seed=p.augment.seed,
     )
 
 

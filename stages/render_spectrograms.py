@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.augment.variants import chosen_variants
 from pipeline.console import StageItem, n_workers, run_stage
 from pipeline.features.chosen import choose_representation
 from pipeline.params import load_params
@@ -13,7 +14,13 @@ def main(corpus: StageItem, params: Path = Path("params.yaml")) -> None:
     representation = choose_representation(
         p.representation, p.spectrogram, p.image, p.stack, p.features, sample_rate=p.audio.sample_rate
     )
-    render_corpus(corpus, representation, n_workers=n_workers(p.machine.workers))
+    render_corpus(
+        corpus,
+        representation,
+        n_workers=n_workers(p.machine.workers),
+        variants=chosen_variants(p.augment.chosen_sound),
+        seed=p.augment.seed,
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.augment.variants import chosen_variants
 from pipeline.console import StageItem, run_stage
 from pipeline.params import load_params
 from pipeline.slicing import slice_corpus
@@ -18,6 +19,7 @@ def main(corpus: StageItem, params: Path = Path("params.yaml")) -> None:
         short_clips=p.slice.short_clips,
         tail=p.slice.tail,
         silent_below_lu=p.slice.silent_below_lu if p.slice.silent_blocks == "drop" else None,
+        variants=chosen_variants(p.augment.chosen_sound),
     )
 
 

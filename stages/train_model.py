@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.augment.images import Jitter
 from pipeline.console import StageItem, run_stage
 from pipeline.params import load_params
 from pipeline.runs import Compute, train_run
@@ -13,6 +14,7 @@ def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
     fold, member = parse_run_key(key)
     model, train, seed = p.of_member(member)
+    chosen = train.model_dump(exclude={"device", "threads", "deterministic"})
     train_run(
         fold,
         member,
@@ -20,12 +22,11 @@ def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
         init=model.init,
         dropout=model.dropout,
         recipe=Recipe(
-            seed=seed,
-            normalise=model.normalise,
-            whiten=model.whiten,
-            **train.model_dump(exclude={"device", "threads", "deterministic"}),
+            seed=seed, normalise=model.normalise, whiten=model.whiten, jitter=Jitter(**p.augment.of_images), **chosen
         ),
         validation=p.split.validation,
+        balanced=p.split.balance != "none",
+        seed=p.augment.seed,
         compute=Compute(train.device, train.threads, train.deterministic),
     )
 

@@ -76,6 +76,11 @@ BEHIND_IMAGES = BEHIND_TRAINING | {"list_spectrograms", "fit_baselines"}
         (("  axis: mel\n", "  axis: log\n"), BEHIND_IMAGES | {"render_spectrograms"}),
         (("target_db: -23.0", "target_db: -24.0"), BEHIND_IMAGES | {"render_spectrograms", "normalize_loudness"}),
         (("epochs: 1\n", "epochs: 2\n"), BEHIND_TRAINING),
+        (("  grey: 0.0\n", "  grey: 0.5\n"), BEHIND_TRAINING),
+        (
+            ("  sound: none\n", "  sound: nine\n"),
+            BEHIND_IMAGES | {"slice_blocks", "normalize_loudness", "render_spectrograms", "split_blocks"},
+        ),
         (("n_resamples: 100", "n_resamples: 101"), {"evaluate_model", "report"}),
         (("wrong_clips: 6", "wrong_clips: 5"), {"report"}),
         (("clip_uar: 0.05", "clip_uar: 0.01"), set()),

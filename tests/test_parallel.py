@@ -1,5 +1,6 @@
 """Jobs in threads give what a plain loop gives, and stay few."""
 
+import os
 import threading
 import time
 
@@ -37,6 +38,28 @@ def test_two_workers_work_at_the_same_time():
 
 def test_one_worker_is_the_caller():
     assert list(in_order(threading.get_ident, [()], n_workers=1)) == [threading.get_ident()]
+    assert list(in_order(os.getpid, [()], n_workers=1, in_processes=True)) == [os.getpid()]
+
+
+def test_processes_are_others_and_their_results_in_order():
+    assert os.getpid() not in in_order(os.getpid, [()] * 3, n_workers=2, in_processes=True)
+    jobs = [(text,) for text in ("b", "a", "c")]
+    assert list(in_order(str.upper, jobs, n_workers=2, in_processes=True)) == ["B", "A", "C"]
+    with pytest.raises(ValueError, match="invalid literal"):
+        list(in_order(int, [("1",), ("one",)], n_workers=2, in_processes=True))
+
+
+def test_no_process_is_started_for_no_job(monkeypatch):
+    monkeypatch.setattr("pipeline.parallel.ProcessPoolExecutor", None)  # cannot be called
+    assert list(in_order(str.upper, [], n_workers=2, in_processes=True)) == []
+
+
+@pytest.mark.parametrize("ahead", [1, 3])
+def test_fewer_jobs_are_taken_ahead_where_asked_for(ahead):
+    taken = []
+    jobs = ((taken.append(i) or i,) for i in range(50))
+    for n_done, _ in enumerate(in_order(abs, jobs, n_workers=2, ahead=ahead)):
+        assert len(taken) <= n_done + 2 * ahead
 
 
 @pytest.mark.parametrize("n_workers", [1, 2])

@@ -1,6 +1,7 @@
 """params.yaml: what is refused, that it is refused at once and by name, and that the file documents itself."""
 
 import copy
+import dataclasses
 import io
 import re
 from pathlib import Path
@@ -8,8 +9,11 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from pipeline.augment.attach import LEAK
+from pipeline.augment.variants import RANGES, Variant, chosen_variants
 from pipeline.errors import ParamsError
 from pipeline.params import load_params, parse_params
+from pipeline.params.sections import SoundVariant
 
 FILE = Path(__file__).resolve().parents[1] / "params.yaml"
 VALUES = YAML(typ="safe", pure=True).load(FILE.read_text(encoding="utf-8"))
@@ -220,3 +224,71 @@ def test_a_change_by_dvc_leaves_every_other_byte():
     out = io.StringIO()
     yaml.dump(loaded, out)
     assert out.getvalue() == text.replace("epochs: 10", "epochs: 11")
+
+
+# augmentation
+
+
+def test_ranges_of_altered_sound_are_those_of_what_alters_it():
+    properties = SoundVariant.model_json_schema()["properties"]
+    assert set(properties) == {item.name for item in dataclasses.fields(Variant)} - {"number"}
+    for name, (low, high) in RANGES.items():
+        entry = properties[name]
+        entry = entry["anyOf"][0] if "anyOf" in entry else entry
+        assert (entry["minimum"], entry["maximum"]) == (low, high)
+    assert Variant(number=1, gain_db=1).noise_colour == SoundVariant().noise_colour
+    for name in set(properties) - {"noise_colour"}:
+        assert getattr(Variant(number=1, gain_db=1), name) in (getattr(SoundVariant(), name), 1)
+
+
+def test_listed_variants_are_those_that_the_stages_take():
+    listed = [{"semitones": -2, "noise_snr_db": 10}, {"time_factor": 1.25}]
+    params = parse_params(changed(augment__sound=listed))
+    assert chosen_variants(params.augment.chosen_sound) == (
+        Variant(number=0),
+        Variant(number=1, semitones=-2.0, noise_snr_db=10.0),
+        Variant(number=2, time_factor=1.25),
+    )
+    assert len(chosen_variants(parse_params(changed(augment__sound="nine")).augment.chosen_sound)) == 9
+    assert chosen_variants(parse_params(changed(augment__sound="none")).augment.chosen_sound) == (Variant(number=0),)
+    assert chosen_variants(parse_params(changed(augment__sound=[])).augment.chosen_sound) == (Variant(number=0),)
+
+
+@pytest.mark.parametrize(
+    ("sound", "words"),
+    [
+        ([{"semitones": 1}, {}], r"augment\.sound: variant 2 alters nothing"),
+        ([{"semitones": 1}, {"semitones": 1.0}], r"augment\.sound: variants 1 and 2 are the same"),
+        ([{"gain_db": 3}], r"variant 1 changes the gain only, which loudness\.scope block undoes"),
+        ([{"semitones": 13}], r"augment\.sound\.0\.semitones: [^;]*12, not 13$"),
+        ([{"pitch": 1}], r"augment\.sound\.0\.pitch: unknown key$"),
+        ("ten", r"augment\.sound: [^;]*, not 'ten'$"),
+        (None, r"augment\.sound: [^;]*, not None$"),
+    ],
+)
+def test_altered_sound_that_cannot_be_is_refused(sound, words):
+    with pytest.raises(ParamsError, match=words):
+        parse_params(changed(augment__sound=sound))
+
+
+def test_a_gain_alone_is_taken_where_nothing_undoes_it():
+    parse_params(changed(augment__sound=[{"gain_db": 3}], loudness__scope="corpus"))
+    parse_params(changed(augment__sound=[{"gain_db": 3, "noise_snr_db": 3}]))
+
+
+def test_altered_sound_with_single_blocks_needs_the_leak_by_name():
+    with pytest.raises(ParamsError, match=r"name augmented_before_split in split\.allow_leaks"):
+        parse_params(changed(augment__sound="nine", split__by="block"))
+    parse_params(changed(augment__sound="nine", split__by="block", split__allow_leaks=[LEAK]))
+    parse_params(changed(split__by="block"))
+
+
+@pytest.mark.parametrize("key", ["brightness", "contrast", "grey"])
+def test_altered_images_need_images(key):
+    parse_params(changed(**{f"augment__{key}": 0.5}))
+    with pytest.raises(ParamsError, match=rf"augment\.{key}: alters pixels, and representation\.kind is stack"):
+        parse_params(changed(**{f"augment__{key}": 0.5}, representation__kind="stack", model__normalise="standard"))
+
+
+def test_whole_clips_are_never_on_two_sides():
+    parse_params(changed(augment__sound="nine", split__by="block", slice__whole_clips=True))

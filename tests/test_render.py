@@ -7,6 +7,7 @@ import pytest
 from made import RATE, block, noise, store_blocks, store_clips, tone
 
 from pipeline import render
+from pipeline.altered import Source
 from pipeline.errors import CorpusError, StoreError
 from pipeline.features.representations import ImageSpec, Picture
 from pipeline.features.scales import refuse_unequal_bands
@@ -224,6 +225,7 @@ def test_memory_of_images_is_bounded_by_runs():
     # blocks that overlap much: without a bound on their number a run would hold hundreds of images
     clip = store_clips("made", {"a.wav": noise(-20, 10)})[0]
     blocks = [block(clip.clip_id, start=80 * i, n_samples=RATE) for i in range(900)]
-    sizes = [len(run) for _, run in render._runs({clip.clip_id: clip}, blocks)]
+    source = Source(audio=None, clip=clip, variant=0, blocks=blocks)
+    sizes = [len(run) for _, run in render._runs([source])]
     assert sum(sizes) == 900
     assert max(sizes) <= 32

@@ -8,6 +8,7 @@ import torch
 from made_run import SMALL, coloured, one_thread, recipe  # noqa: F401 - a fixture
 from torch import nn
 
+from pipeline.augment.images import Jitter, alter_images, draw_changes
 from pipeline.errors import ModelError
 from pipeline.models.inference import outputs_of
 from pipeline.models.networks import start_network
@@ -455,3 +456,39 @@ def test_provenance_says_what_may_change_the_last_digits():
     assert found["packages"]["torch"].split("+")[0] == torch.__version__.split("+")[0]
     assert found["packages"]["numpy"] == np.__version__
     assert {"torchvision", "scipy", "h5py", "soxr", "soundfile", "pyloudnorm"} <= found["packages"].keys()
+
+
+# altered images
+
+JITTER = Jitter(brightness=0.4, contrast=0.3, grey=0.5)
+
+
+def test_images_are_altered_anew_in_every_epoch_and_those_of_validation_never(monkeypatch):
+    labels = [0, 1, 2] * 4
+    watched = side([0, 1, 2], first=12)
+    shown = coloured([*labels, 0, 1, 2], height=32, width=24)
+    seen, to_input = [], Preparation.to_input
+
+    def note(self, values, device):
+        seen.append(values.copy())
+        return to_input(self, values, device)
+
+    monkeypatch.setattr(Preparation, "to_input", note)
+    options = {"epochs": 3, "batch_images": 6, "validate_every": 2, "seed": 5}
+    _, _, _, asked = run(labels, validation=watched, images=shown, jitter=JITTER, **options)
+    own = [[int(name) for name in names] for names in asked]
+    assert [len(rows) for rows in own] == [len(values) for values in seen] == [6, 6, 3] * 3
+    for i, (rows, values) in enumerate(zip(own, seen, strict=True)):
+        changes = draw_changes(JITTER, rows, seed=5, epoch=i // 3)
+        np.testing.assert_array_equal(values, shown[12:] if i % 3 == 2 else alter_images(shown[rows], changes))
+
+
+def test_altering_nothing_changes_no_weight_and_altering_does_so_by_the_seed():
+    labels = [0, 1, 2] * 3
+    plain, none, some, again = (
+        copy_of(run(labels, network=start(), epochs=1, **options)[0])
+        for options in ({}, {"jitter": Jitter()}, {"jitter": JITTER}, {"jitter": JITTER})
+    )
+    assert all(torch.equal(plain[key], none[key]) for key in plain)
+    assert all(torch.equal(some[key], again[key]) for key in plain)
+    assert not all(torch.equal(plain[key], some[key]) for key in plain)

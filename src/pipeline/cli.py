@@ -81,6 +81,13 @@ def _json(path: Path | None) -> Path | None:
     return path
 
 
+def _png(path: Path | None) -> Path | None:
+    """Take no other file for a picture."""
+    if path is not None and path.suffix != ".png":
+        raise typer.BadParameter(f"{path}: must end in .png")
+    return path
+
+
 @app.command()
 def gate(
     against: Annotated[str, typer.Option(help="A commit, branch, tag or DVC experiment.")] = "HEAD",
@@ -147,6 +154,26 @@ def compare(
         if json is not None:
             write_json(json, outcome.as_json())
     raise typer.Exit(2 if outcome.reasons else 0)
+
+
+@app.command()
+def show(
+    clip: Annotated[str, typer.Argument(help="A clip_id, as emodb/wav/03a01Fa.wav, or the path of any sound file.")],
+    block: Annotated[int | None, typer.Option(min=0, help="Which block, from 0.", show_default="the loudest")] = None,
+    at: Annotated[float | None, typer.Option(min=0, help="The block whose middle is nearest to it, s.")] = None,
+    params: Annotated[Path, typer.Option(help="The parameters.")] = Path("params.yaml"),
+    other: Annotated[Path | None, typer.Option("--with", help="Beside it, by other parameters.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", "-S", help="Beside it, a key=value changed, as dvc exp run -S.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The .png file.", show_default="the clip's name", callback=_png)
+    ] = None,
+) -> None:
+    """Draw a block of a clip as params.yaml represents it, with axes; beside it, if asked, by other parameters."""
+    from pipeline.show import show_clip
+
+    typer.echo(show_clip(clip, block=block, at=at, params=params, other=other, settings=settings or [], out=out))
 
 
 @app.command()

@@ -130,7 +130,7 @@ def _read(
 
 def _clip(corpus: str, recording: Recording, sound: Sound, facts: Facts, offset: int, sample_rate: int) -> Clip:
     return Clip(
-        clip_id=f"{corpus}/{recording.path}{_event(recording.start_seconds, recording.end_seconds)}",
+        clip_id=clip_id_of(corpus, recording),
         path=recording.path,
         label=recording.label,
         corpus=corpus,
@@ -146,6 +146,11 @@ def _clip(corpus: str, recording: Recording, sound: Sound, facts: Facts, offset:
         licence=recording.licence,
         fields={name: text for name, text in recording.fields.items() if text},
     )
+
+
+def clip_id_of(corpus: str, recording: Recording) -> str:
+    """The name of a clip: its corpus, its path, and for an event its times."""
+    return f"{corpus}/{recording.path}{_event(recording.start_seconds, recording.end_seconds)}"
 
 
 def _event(start: float | None, end: float | None) -> str:

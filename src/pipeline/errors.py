@@ -11,6 +11,7 @@ PipelineError
 ├── MetricsError   predictions from which no number may be written
 ├── CompareError   two results that were not measured on the same test
 ├── RevisionError  git has no such revision, or not what is asked of it
+├── ShowError      a clip or block that is to be shown is not there
 ├── GapError       the optimism gap cannot be measured as asked, or a run of it failed
 └── LockError      dvc.lock cannot be held against the sources
 """
@@ -58,6 +59,10 @@ class CompareError(PipelineError):
 
 class RevisionError(PipelineError):
     """Git has no such revision, or cannot give what is asked of it."""
+
+
+class ShowError(PipelineError):
+    """A clip or block that is to be shown is not there, or the picture cannot be written."""
 
 
 class GapError(PipelineError):

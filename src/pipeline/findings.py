@@ -12,6 +12,7 @@ CHECKED = {
     "clip_in_training": "clip",
     "near_duplicate_in_training": "near duplicates",
     "unit_in_training": "unit of the split",
+    "augmented_in_training": "altered copies",
 }
 
 
@@ -159,6 +160,8 @@ def _met(name: str, share: float, leakage: Mapping[str, float]) -> str:
         return f"{_percent(share)} overlap training sound in time"
     if name == "near_duplicate_in_training":
         return f"{_percent(share)} have a near duplicate of their clip in training"
+    if name == "augmented_in_training":
+        return f"{_percent(share)} have an altered copy of their clip in training"
     return f"{_percent(share)} share their {_checked(name, leakage)} with training"
 
 

@@ -41,9 +41,11 @@ def _shares(folds: Mapping[str, Any], pooled: Mapping[str, float]) -> list[str]:
 def _in_words(name: str, pooled: Mapping[str, float]) -> str:
     field = name.removesuffix("_in_training")
     known = pooled.get(f"{field}_known", 1.0)
-    text = {"overlaps_training": "sound that overlaps in time", "near_duplicate_in_training": "a near duplicate"}.get(
-        name, f"the same {CHECKED.get(name, field)}"
-    )
+    text = {
+        "overlaps_training": "sound that overlaps in time",
+        "near_duplicate_in_training": "a near duplicate",
+        "augmented_in_training": "an altered copy",
+    }.get(name, f"the same {CHECKED.get(name, field)}")
     return text + ("" if known == 1 else f" (known for {_percent(known)})")
 
 

@@ -3,12 +3,13 @@
 import dataclasses
 import math
 from collections.abc import Sequence
-from itertools import groupby
 from typing import Any
 
 import numpy as np
 
+from pipeline.altered import jobs_ahead, sources
 from pipeline.audio.loudness import Measurement, add_up, choose_gain, gate_powers, measure
+from pipeline.augment.variants import RECORDING, Variant
 from pipeline.console import track
 from pipeline.parallel import in_order
 from pipeline.store.arrays import open_arrays
@@ -27,26 +28,33 @@ def normalize_corpus(
     max_gain_db: float,
     limit_peak: bool,
     n_workers: int,
+    variants: Sequence[Variant] = (RECORDING,),
+    seed: int = 0,
 ) -> list[Gain]:
     """Measure every block of a corpus, choose its gain and write the table of both.
 
     `scope` says what shares one gain: block, clip or corpus; with none every gain is 0 dB. What is silent keeps its
-    level, whatever it shares a gain with.
+    level, whatever it shares a gain with. Altered sound (`variants`, whose noise `seed` seeds) is measured as it
+    is: with scope clip each variant has a gain of its own; with corpus it has that of the recordings.
     """
     clips = read_keyed(clips_csv(corpus), Clip, "clip_id")
     blocks = read_rows(blocks_csv(corpus), Block)
-    groups = [(clips[clip_id], list(own)) for clip_id, own in groupby(blocks, key=lambda block: block.clip_id)]
+    n_sources = len({(block.clip_id, block.variant) for block in blocks})
     with open_arrays(clips_h5(corpus)) as file:
-        jobs = ((file["audio"], clip, own, sample_rate) for clip, own in groups)
-        results = in_order(_measure_clip, jobs, n_workers=n_workers)
-        measured = list(track(results, label=f"normalise {corpus}", total=len(groups), unit="clips"))
-    corpus_level = add_up([whole for whole, _ in measured])
+        given = sources(
+            file["audio"], clips, blocks, variants=variants, seed=seed, sample_rate=sample_rate, n_workers=n_workers
+        )
+        jobs = ((source.audio, source.clip, source.blocks, sample_rate) for source in given)
+        results = in_order(_measure_clip, jobs, n_workers=n_workers, ahead=jobs_ahead(variants))
+        unit = "clips" if len(variants) == 1 else "variants of clips"
+        measured = list(track(results, label=f"normalise {corpus}", total=n_sources, unit=unit))
+    corpus_level = add_up([whole for own, whole, _ in measured if own[0].variant == 0])
     gains = []
-    for (_, own), (whole, parts) in zip(groups, measured, strict=True):
+    for own, whole, parts in measured:
         for block, part in zip(own, parts, strict=True):
             reference = {"none": None, "block": part, "clip": whole, "corpus": corpus_level}[scope]
             gains.append(
-                _gain(
+                gain_of(
                     block.block_id,
                     part,
                     reference,
@@ -62,13 +70,13 @@ def normalize_corpus(
 
 def _measure_clip(
     audio: Any, clip: Clip, blocks: Sequence[Block], sample_rate: int
-) -> tuple[Measurement, list[Measurement]]:
-    """Measure a clip as a whole, and each of its blocks; a clip that is filled up is its one block."""
+) -> tuple[Sequence[Block], Measurement, list[Measurement]]:
+    """Give a clip's blocks, its measurement as a whole, and theirs; a clip that is filled up is its one block."""
     if blocks[0].fill != "none":
         (filled,) = read_run(audio, clip, blocks)
         span = np.array([0]), np.array([len(filled)])
         whole = measure(filled, gate_powers([filled], *span, sample_rate=sample_rate)[0])
-        return whole, [whole]
+        return blocks, whole, [whole]
     stretches = [(0, clip.n_samples), *((block.start, block.n_samples) for block in blocks)]
     starts, lengths = np.array(stretches, dtype=np.int64).T
     powers = gate_powers(clip_pieces(audio, clip), starts, lengths, sample_rate=sample_rate)
@@ -76,10 +84,10 @@ def _measure_clip(
     parts = [measure(own, power) for own, power in zip(samples, powers[1:], strict=True)]
     silence = np.zeros(0)  # the powers of the whole clip are known; its pieces bring the sums and the peak
     sums = add_up([measure(piece, silence) for piece in clip_pieces(audio, clip)])
-    return dataclasses.replace(sums, powers=powers[0]), parts
+    return blocks, dataclasses.replace(sums, powers=powers[0]), parts
 
 
-def _gain(
+def gain_of(
     block_id: str,
     block: Measurement,
     reference: Measurement | None,
@@ -89,6 +97,7 @@ def _gain(
     max_gain_db: float,
     limit_peak: bool,
 ) -> Gain:
+    """Choose the gain of a block from what it shares one with: itself, its clip, its corpus, or nothing (None)."""
     offset, gain_db, flag = 0.0, 0.0, ""
     is_silent = block.peak() == 0.0
     if is_silent:

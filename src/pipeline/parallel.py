@@ -1,15 +1,23 @@
-"""Jobs in threads: results in the order of the jobs, and no more of them in memory than the workers need."""
+"""Jobs in threads or processes: results in the order of the jobs, and no more of them in memory than workers need."""
 
+import multiprocessing
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 JOBS_PER_WORKER = 4  # begun or waiting to be taken; a slow consumer holds the jobs up
 
 
-def in_order(function: Callable[..., Result], jobs: Iterable[tuple[Any, ...]], *, n_workers: int) -> Iterator[Result]:
+def in_order(
+    function: Callable[..., Result],
+    jobs: Iterable[tuple[Any, ...]],
+    *,
+    n_workers: int,
+    in_processes: bool = False,
+    ahead: int = JOBS_PER_WORKER,
+) -> Generator[Result]:
     """Yield `function(*job)` of every job, in the order of the jobs, while those after it are worked on.
 
     Parameters
@@ -17,24 +25,37 @@ def in_order(function: Callable[..., Result], jobs: Iterable[tuple[Any, ...]], *
     function
         What it raises is raised here; jobs that have not begun are then dropped.
     jobs
-        The arguments of each; taken at most JOBS_PER_WORKER * n_workers ahead, however slowly results are used.
+        The arguments of each; taken at most `ahead` * n_workers ahead, however slowly results are used.
     n_workers
         Threads: the work is in compiled kernels, numpy, libsndfile and soxr, which let other threads run. One is the
         caller's own. (joblib's threads were tried: they either run ahead of a slow consumer and keep every result, or
         have to be fed in rounds, at whose ends workers wait.)
+    in_processes
+        Processes instead, started anew when the first job is there (a fork would take locks of other threads along):
+        for work that lets no other thread run. The function, the jobs and the results travel between them.
+    ahead
+        Fewer where jobs or results are large.
     """
     if n_workers == 1:
         for job in jobs:
             yield function(*job)
         return
     waiting: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(n_workers)
+    pool: Executor | None = None
     try:
         for job in jobs:
+            pool = pool or _pool(n_workers, in_processes=in_processes)
             waiting.append(pool.submit(function, *job))
-            if len(waiting) == JOBS_PER_WORKER * n_workers:
+            if len(waiting) == ahead * n_workers:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(cancel_futures=True)
+        if pool is not None:
+            pool.shutdown(cancel_futures=True)
+
+
+def _pool(n_workers: int, *, in_processes: bool) -> Executor:
+    if in_processes:
+        return ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn"))
+    return ThreadPoolExecutor(n_workers)

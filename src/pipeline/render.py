@@ -1,13 +1,14 @@
 """Blocks of one corpus -> what the chosen representation makes of them, in HDF5."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.altered import Source, jobs_ahead, sources
+from pipeline.augment.variants import RECORDING, Variant
 from pipeline.console import track
 from pipeline.errors import CorpusError
 from pipeline.features.representations import IMAGES, Representation, reached_hz
@@ -22,8 +23,17 @@ from pipeline.store.tables import Block, Clip, Gain, read_keyed, read_rows
 LEAST_CHUNK = 2**12  # bytes: rows of a few numbers share a chunk
 
 
-def render_corpus(corpus: str, representation: Representation, *, n_workers: int) -> int:
-    """Render every block of a corpus in the order of its table; return how many.
+def render_corpus(
+    corpus: str,
+    representation: Representation,
+    *,
+    n_workers: int,
+    variants: Sequence[Variant] = (RECORDING,),
+    seed: int = 0,
+) -> int:
+    """Render every block of a corpus, altered ones too, in the order of its table; return how many.
+
+    `variants` are all that the blocks name; `seed` is that of their noise.
 
     Raises
     ------
@@ -43,11 +53,15 @@ def render_corpus(corpus: str, representation: Representation, *, n_workers: int
         rows = 1 if name == IMAGES else max(1, LEAST_CHUNK // row_bytes(representation))
         arrays.create(name, row_shape=representation.shape, dtype=representation.dtype, rows_in_chunk=rows)
         arrays.create("block_id", row_shape=(), dtype=_texts(blocks).dtype, rows_in_chunk=1024)
-        jobs = (
-            (read_run(sound["audio"], clip, run), [gains[block.block_id] for block in run], representation)
-            for clip, run in _runs(clips, blocks)
+        rate = representation.sample_rate
+        given = sources(
+            sound["audio"], clips, blocks, variants=variants, seed=seed, sample_rate=rate, n_workers=n_workers
         )
-        results = in_order(_render_run, jobs, n_workers=n_workers)
+        jobs = (
+            (read_run(source.audio, source.clip, run), [gains[block.block_id] for block in run], representation)
+            for source, run in _runs(given)
+        )
+        results = in_order(_render_run, jobs, n_workers=n_workers, ahead=jobs_ahead(variants))
         appended = _append(arrays, name, results)
         for _ in track(appended, label=f"render {corpus}", total=len(blocks), unit="blocks"):
             pass
@@ -94,10 +108,10 @@ def _texts(blocks: Sequence[Block]) -> NDArray[np.bytes_]:
     return encode_texts([block.block_id for block in blocks])
 
 
-def _runs(clips: Mapping[str, Clip], blocks: Sequence[Block]) -> Iterator[tuple[Clip, list[Block]]]:
-    for clip_id, own in groupby(blocks, key=lambda block: block.clip_id):
-        for run in runs_of_blocks(list(own)):
-            yield clips[clip_id], run
+def _runs(given: Iterable[Source]) -> Iterator[tuple[Source, list[Block]]]:
+    for source in given:
+        for run in runs_of_blocks(source.blocks):
+            yield source, run
 
 
 def _render_run(blocks: Sequence[Samples], gains: Sequence[Gain], representation: Representation) -> NDArray[Any]:

@@ -1,11 +1,13 @@
 """One training run, from files to files: train a member on a fold, and predict every block with it."""
 
 import dataclasses
+from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from pipeline.augment.attach import attach_variants
 from pipeline.console import say, track
 from pipeline.errors import SplitError, StoreError
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
@@ -15,9 +17,17 @@ from pipeline.models.preparation import fit_preparation, n_channels_of
 from pipeline.models.weights import read_weights
 from pipeline.store.files import write_json
 from pipeline.store.folds import Fold, read_fold, write_outputs
-from pipeline.store.paths import SPECTROGRAMS_LIST, curves_csv, model_folder, outputs_h5, run_key, weights_folder
+from pipeline.store.paths import (
+    SPECTROGRAMS_LIST,
+    VARIANTS,
+    curves_csv,
+    model_folder,
+    outputs_h5,
+    run_key,
+    weights_folder,
+)
 from pipeline.store.rendered import open_rendered
-from pipeline.store.tables import CurvePoint, LiveTable, SpectrogramFile, read_rows
+from pipeline.store.tables import Block, CurvePoint, LiveTable, SpectrogramFile, read_rows
 from pipeline.train import Recipe, Side, provenance, train_network
 
 PREDICT_BATCH = 64  # images; fixed, because sums in another order give other last digits
@@ -44,6 +54,14 @@ def _side(fold: Fold, name: str) -> Side:
     return Side(block_ids=[row.block_id for row in fold.rows if row.side == name], labels=fold.labels[there])
 
 
+def _with_variants(fold: Fold, *, balanced: bool, seed: int) -> Fold:
+    """Add altered blocks to a fold's training side."""
+    of_variant: dict[int, list[Block]] = defaultdict(list)
+    for block in read_rows(VARIANTS, Block):
+        of_variant[block.variant].append(block)
+    return Fold([*fold.rows, *attach_variants(fold.rows, of_variant, balanced=balanced, seed=seed)], fold.classes)
+
+
 def train_run(
     fold_index: int,
     member: str,
@@ -54,17 +72,20 @@ def train_run(
     recipe: Recipe,
     validation: str,
     compute: Compute,
+    balanced: bool = False,
+    seed: int = 0,
 ) -> None:
     """Train one member on one fold's training side; write its model, its provenance and its learning curves.
 
     `validation` says which side is watched, and chosen on if the recipe keeps the best: none, fraction (the validation
-    side) or test.
+    side) or test. Altered blocks of training clips are learned from beside their own; with `balanced`, as many of each
+    class, chosen by `seed`.
     """
     device = compute.prepare()
     fold = read_fold(fold_index)
     listed = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
     state, start = read_weights(weights_folder(member), network_name)
-    training = _side(fold, "train")
+    training = _side(_with_variants(fold, balanced=balanced, seed=seed), "train")
     watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
     key = run_key(fold_index, member)
     with open_rendered(listed) as images, LiveTable(curves_csv(key), CurvePoint) as curves:

@@ -1,11 +1,15 @@
 """Clips of one corpus -> the table of its blocks, and the table of what was left out."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 
+from pipeline.altered import refuse_long
 from pipeline.audio.blocks import cut_clip
 from pipeline.audio.loudness import gate_powers, integrated_lufs, mean_lufs
+from pipeline.augment.variants import RECORDING, Variant, altered_samples
 from pipeline.console import track
 from pipeline.errors import CorpusError
 from pipeline.store.arrays import open_arrays
@@ -25,6 +29,7 @@ def slice_corpus(
     short_clips: str,
     tail: str,
     silent_below_lu: float | None,
+    variants: Sequence[Variant] = (RECORDING,),
     whole_clips: bool = False,
 ) -> tuple[list[Block], list[LeftOut]]:
     """Cut every clip of a corpus into blocks and write both tables.
@@ -32,34 +37,44 @@ def slice_corpus(
     `silent_below_lu` says how far below its clip's loudness a block counts as silent and is left out, LU; with None
     every block is kept. With `whole_clips` each clip is one block, and the parameters of the cut are not looked at.
 
+    Each of `variants` is cut as a clip of its own altered length; its blocks follow those of the recording. An altered
+    block is silent where the stretch of the recording that it is made of is, and a clip without blocks of its own has
+    no altered ones. What is left out is counted for recordings only.
+
     Raises
     ------
     CorpusError
-        If no block is left.
+        If no block is left, or a clip is too long to be altered.
     """
     clips = read_rows(clips_csv(corpus), Clip)
+    refuse_long(clips, variants=variants)
     block_samples = round(block_seconds * sample_rate)
     blocks: list[Block] = []
     left_out: list[LeftOut] = []
     for clip in clips:
-        length = clip.n_samples if whole_clips else block_samples
-        cut = cut_clip(
-            clip.n_samples,
-            block_samples=length,
-            slide_samples=slide_seconds * sample_rate,
-            short_clips=short_clips,
-            tail=tail,
-        )
-        # a slide shorter than a whole clip makes no second block: nothing is left after the first
-        blocks += [_block(clip, start, length, cut.fill) for start in cut.starts]
-        if cut.tail_samples:
-            reason = TAIL if cut.starts else SHORT
-            left_out.append(
-                _left_out(clip, reason, n_blocks=0 if cut.starts else 1, n_samples=cut.tail_samples, rate=sample_rate)
+        for variant in variants:
+            n_samples = altered_samples(clip.n_samples, variant)
+            length = n_samples if whole_clips else block_samples
+            # a slide shorter than a whole clip makes no second block: nothing is left after the first
+            cut = cut_clip(
+                n_samples,
+                block_samples=length,
+                slide_samples=slide_seconds * sample_rate,
+                short_clips=short_clips,
+                tail=tail,
             )
+            blocks += [_block(clip, variant, start, length, cut.fill) for start in cut.starts]
+            if variant.number == 0 and cut.tail_samples:
+                reason, n = (TAIL, 0) if cut.starts else (SHORT, 1)
+                left_out.append(_left_out(clip, reason, n_blocks=n, n_samples=cut.tail_samples, rate=sample_rate))
     if silent_below_lu is not None:
-        blocks, silent = _without_silent(corpus, clips, blocks, sample_rate=sample_rate, below_lu=silent_below_lu)
+        factors = {variant.number: variant.time_factor for variant in variants}
+        blocks, silent = _without_silent(
+            corpus, clips, blocks, factors, sample_rate=sample_rate, below_lu=silent_below_lu
+        )
         left_out += silent
+    recorded = {block.clip_id for block in blocks if block.variant == 0}
+    blocks = [block for block in blocks if block.clip_id in recorded]
     if not blocks:
         raise CorpusError(f"corpus {corpus}: no block is left of {len(clips)} clips: see slice.* in params.yaml")
     write_rows(blocks_csv(corpus), Block, blocks)
@@ -67,9 +82,11 @@ def slice_corpus(
     return blocks, left_out
 
 
-def _block(clip: Clip, start: int, n_samples: int, fill: str) -> Block:
-    block_id = f"{clip.clip_id}@{start}"
-    return Block(block_id=block_id, clip_id=clip.clip_id, variant=0, start=start, n_samples=n_samples, fill=fill)
+def _block(clip: Clip, variant: Variant, start: int, n_samples: int, fill: str) -> Block:
+    block_id = f"{clip.clip_id}@{start}" + (f"~{variant.number}" if variant.number else "")
+    return Block(
+        block_id=block_id, clip_id=clip.clip_id, variant=variant.number, start=start, n_samples=n_samples, fill=fill
+    )
 
 
 def _left_out(clip: Clip, reason: str, *, n_blocks: int, n_samples: int, rate: int) -> LeftOut:
@@ -78,8 +95,15 @@ def _left_out(clip: Clip, reason: str, *, n_blocks: int, n_samples: int, rate: i
 
 
 def _without_silent(
-    corpus: str, clips: Sequence[Clip], blocks: Sequence[Block], *, sample_rate: int, below_lu: float
+    corpus: str,
+    clips: Sequence[Clip],
+    blocks: Sequence[Block],
+    factors: Mapping[int, float],
+    *,
+    sample_rate: int,
+    below_lu: float,
 ) -> tuple[list[Block], list[LeftOut]]:
+    """Part silent blocks from the others; `factors` are the variants' durations over that of the recording."""
     of_clip: dict[str, list[Block]] = {}
     for block in blocks:
         of_clip.setdefault(block.clip_id, []).append(block)
@@ -88,19 +112,29 @@ def _without_silent(
     with open_arrays(clips_h5(corpus)) as file:
         for clip in track(clips, label=f"slice {corpus}", total=len(clips), unit="clips"):
             own = of_clip.get(clip.clip_id, [])
-            stretches = [(0, clip.n_samples), *((block.start, min(block.n_samples, clip.n_samples)) for block in own)]
+            heard = [_heard(clip, block, factors[block.variant]) for block in own]
+            stretches = [(0, clip.n_samples), *((block.start, block.n_samples) for block in heard)]
             starts, lengths = np.array(stretches, dtype=np.int64).T
             powers = gate_powers(clip_pieces(file["audio"], clip), starts, lengths, sample_rate=sample_rate)
             threshold = integrated_lufs(powers[0]) - below_lu
             # Digital silence is told by its samples: the filter rings on into it.
-            samples = blocks_in_order(file["audio"], clip, own)
+            of_variants = (list(some) for _, some in groupby(heard, key=lambda block: block.variant))
+            samples = (values for some in of_variants for values in blocks_in_order(file["audio"], clip, some))
             measured = zip(own, samples, powers[1:], strict=True)
             loud = [block for block, values, power in measured if values.any() and mean_lufs(power) > threshold]
             kept += loud
+            own, loud = ([block for block in some if block.variant == 0] for some in (own, loud))
             if n_silent := len(own) - len(loud):
                 n_samples = _n_covered(clip, own) - _n_covered(clip, loud)
                 left_out.append(_left_out(clip, SILENT, n_blocks=n_silent, n_samples=n_samples, rate=sample_rate))
     return kept, left_out
+
+
+def _heard(clip: Clip, block: Block, factor: float) -> Block:
+    """The stretch of the recording that a block, altered or not, is made of."""
+    start = min(round(block.start / factor), clip.n_samples - 1)
+    n_samples = min(max(round(block.n_samples / factor), 1), clip.n_samples - start)
+    return dataclasses.replace(block, start=start, n_samples=n_samples, fill="none")
 
 
 def _n_covered(clip: Clip, blocks: Sequence[Block]) -> int:

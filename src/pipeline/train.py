@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pipeline.augment.images import Jitter, alter_images, draw_changes
 from pipeline.console import track
 from pipeline.errors import ModelError
 from pipeline.models.inference import batches, outputs_of
@@ -46,6 +47,7 @@ class Recipe:
     normalise: str
     seed: int
     whiten: str = "none"
+    jitter: Jitter = field(default_factory=Jitter)
 
 
 # What torch says when a step cannot be done, and what to do.
@@ -113,10 +115,12 @@ def train_network(
 ) -> int:
     """Train `network` in place; return the iteration whose weights it ends with.
 
-    Every epoch visits the training side once in a new seeded order. Every `recipe.validate_every` iterations, and at
-    the end, `on_point` gets the training side's means since the last time and, if there is a validation side, its own.
     `preparation` turns what was rendered into the network's input.
-    With `recipe.keep` best, the weights of the highest validation UAR stay (ties: the lower loss), else the last.
+
+    Every epoch visits the training side once in a new seeded order, its images altered anew as `recipe.jitter` says.
+    Every `recipe.validate_every` iterations, and at the end, `on_point` gets the training side's means since the last
+    time and, if there is a validation side, its own. With `recipe.keep` best, the weights of the highest validation UAR
+    stay (ties: the lower loss), else the last.
 
     Raises
     ------
@@ -129,9 +133,12 @@ def train_network(
     best, tally = _Best(), _Tally(n_classes)
     with seeded(recipe.seed):
         steps = track(_steps(training, recipe), label="train", total=n_iterations, unit="batches")
-        for iteration, chosen in enumerate(steps, start=1):
+        for iteration, (pass_, chosen) in enumerate(steps, start=1):
             labels = training.labels[chosen]
             pictures = images.batch([training.block_ids[i] for i in chosen])
+            if not recipe.jitter.alters_nothing:
+                changes = draw_changes(recipe.jitter, chosen.tolist(), seed=recipe.seed, epoch=pass_)
+                pictures = alter_images(pictures, changes)
             with _explained(iteration):
                 batch = preparation.to_input(pictures, device)
                 losses, predicted = _step(network, optimizer, batch, torch.from_numpy(labels).to(device))
@@ -175,11 +182,11 @@ def _explained(iteration: int) -> Iterator[None]:
         raise
 
 
-def _steps(training: Side, recipe: Recipe) -> Iterator[NDArray[np.int64]]:
-    """Yield, for every iteration, the indices of its images."""
+def _steps(training: Side, recipe: Recipe) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield, for every iteration, the number of its epoch, from 0, and the indices of its images."""
     for epoch in range(recipe.epochs):
         order = np.random.default_rng([recipe.seed, epoch]).permutation(len(training.block_ids))
-        yield from np.split(order, _batch_ends(len(order), recipe.batch_images)[:-1])
+        yield from ((epoch, part) for part in np.split(order, _batch_ends(len(order), recipe.batch_images)[:-1]))
 
 
 def _batch_ends(n: int, batch_images: int) -> list[int]:
@@ -228,7 +235,7 @@ def _validate(
 
 def provenance(device: torch.device) -> dict[str, Any]:
     """What may change the last digits of a result and is not a parameter: versions, device, threads, processor."""
-    packages = ("torch", "torchvision", "numpy", "scipy", "h5py", "soxr", "soundfile", "pyloudnorm")
+    packages = ("torch", "torchvision", "numpy", "scipy", "h5py", "soxr", "soundfile", "pyloudnorm", "python-stretch")
     return {
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "threads": torch.get_num_threads(),

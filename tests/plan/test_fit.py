@@ -173,3 +173,12 @@ def test_a_fold_that_leave_one_out_does_not_make_is_refused():
 @pytest.mark.parametrize("free", [0, 1])
 def test_a_full_disk_is_named_even_for_small_outputs(free):
     assert len(misfits([need(disk=2 * MB)], machine(free_disk=free))) == 1
+
+
+def test_clips_too_long_to_be_altered_are_named():
+    clips = [clip(20, "joy"), clip(700, "anger", path="long.wav"), clip(20, "anger")]
+    assert refusals(job(clips)) == []
+    (found,) = refusals(job(clips, params(augment__sound="nine")))
+    assert found.startswith(
+        "slice_blocks: 1 of 3 clips, the first made/long.wav, last longer than the 600 s that can be"
+    )

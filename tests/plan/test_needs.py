@@ -19,6 +19,7 @@ from pipeline.listing import list_spectrograms
 from pipeline.models.checkpoint import WEIGHTS
 from pipeline.models.weights import fetch_weights
 from pipeline.normalize import normalize_corpus
+from pipeline.plan import _sides
 from pipeline.plan.chosen import representation_of
 from pipeline.plan.fit import refusals
 from pipeline.plan.job import block_bytes, input_bytes, rows_in_chunks
@@ -137,6 +138,33 @@ def test_training_time_is_steps_and_validations():
     assert need.seconds == pytest.approx(3 * run, abs=0.01)
     watched = needs(chosen=params(split__balance="none", split__validation="test"))["train_model"]
     assert watched.seconds == pytest.approx(3 * (run + 3 * 13 * 0.01), abs=0.01)  # 13 images on the test side
+
+
+def test_altered_sound_is_counted_where_it_is_made_and_learned_from_and_nowhere_else():
+    plain, nine = needs(), needs(chosen=params(augment__sound="nine"))
+    # Of each clip of 11 s there are two more of 11 s (10 blocks), three of 10 s (9) and three of 12.1 s (11).
+    assert nine["slice_blocks"].items == "360 blocks"
+    assert nine["render_spectrograms"].items == "360 images"
+    altering = 4 * (2 * 11 + 3 * 10 + 3 * 12.1) * SOUND.alter_per_second
+    for stage, per_block in (("normalize_loudness", 0.002), ("render_spectrograms", 0.02)):
+        more = (320 * per_block + altering) / 1.6
+        assert nine[stage].seconds - plain[stage].seconds == pytest.approx(more, rel=1e-3)
+        assert nine[stage].memory - plain[stage].memory > 2 * 120_000_000
+    assert "about 27 images" in plain["train_model"].items
+    assert "about 243 images" in nine["train_model"].items
+    # 2 epochs of 31 batches of at most 8 instead of 4; each step takes 0.5 s
+    assert nine["train_model"].seconds - plain["train_model"].seconds >= 3 * 2 * (31 - 4) * 0.5
+    for stage in ("collect_clips", "predict_blocks", "fit_baselines", "evaluate_model", "split_blocks"):
+        assert nine[stage] == plain[stage]
+
+
+def test_augmenting_before_the_split_has_its_blocks_in_every_stage():
+    leaky = {"augment__sound": "nine", "split__allow_leaks": ["augmented_before_split"]}
+    plain, leak = job(CLIPS), job(CLIPS, params(**leaky))
+    assert leak.split_rows == 9 * plain.split_rows
+    sides = _sides(leak.counts, leak.params)
+    assert (sides.rows, sides.train) == (9 * plain.sides.rows, 9 * plain.sides.train)
+    assert dataclasses.replace(leak, sides=sides).n_learned == sides.train
 
 
 def test_members_have_their_own_network_and_recipe():

@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from pipeline.errors import SplitError
-from pipeline.split.choices import SIDES, TEST, TRAIN, VALIDATION
 from pipeline.store.tables import Block, SplitRow
 
 LEAK = "augmented_before_split"  # in split.allow_leaks
 NAMES_SHOWN = 3
+TRAIN = "train"
 DEAL, BALANCE = range(2)  # streams of random numbers
-JUDGED = frozenset({SIDES[VALIDATION], SIDES[TEST]})
+JUDGED = frozenset({"validation", "test"})
 
 
 def attach_variants(
@@ -68,7 +68,7 @@ def attach_variants(
         folds[row.fold][row.clip_id].append(row)
     added: list[SplitRow] = []
     for fold, clips in sorted(folds.items()):
-        learned = {clip_id: rows for clip_id, rows in clips.items() if any(row.side == SIDES[TRAIN] for row in rows)}
+        learned = {clip_id: rows for clip_id, rows in clips.items() if any(row.side == TRAIN for row in rows)}
         _refuse_judged(fold, learned, {block.clip_id for block in altered})
         rows = [_row(block, learned[block.clip_id], fold) for block in altered if block.clip_id in learned]
         added += _level(rows, {each[0].label for each in learned.values()}, fold, seed) if balanced else rows
@@ -121,7 +121,7 @@ def _row(block: Block, of_clip: Sequence[SplitRow], fold: int) -> SplitRow:
         group=groups.pop() if len(groups) == 1 else block.block_id,
         label=of_clip[0].label,
         fold=fold,
-        side=SIDES[TRAIN],
+        side=TRAIN,
     )
 
 

@@ -1,10 +1,10 @@
-"""Altered sound: another pitch, another duration, noise, gain. One channel in, one channel out, float32."""
+"""Altered sound: another pitch, another duration, noise, gain. One channel in, one channel out, float32.
+
+The libraries are imported where they are used: to know how long altered sound is, none is needed.
+"""
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
-from python_stretch import Signalsmith
-from scipy import fft
 
 from pipeline.errors import AudioError
 
@@ -69,6 +69,8 @@ def shift_and_scale(sound: Sound, *, semitones: float, time_factor: float, sampl
     mean = np.float32(np.mean(sound, dtype=np.float64))  # a constant has neither pitch nor duration
     altered = _stretch(sound - mean, ratio * time_factor, sample_rate)
     if semitones:
+        import soxr
+
         altered = np.asarray(soxr.resample(altered, ratio, 1.0, "HQ"), dtype=np.float32)
     return _fit(altered, n_samples) + mean
 
@@ -76,6 +78,8 @@ def shift_and_scale(sound: Sound, *, semitones: float, time_factor: float, sampl
 def _stretch(sound: Sound, factor: float, sample_rate: int) -> Sound:
     if factor == 1:
         return sound.copy()
+    from python_stretch import Signalsmith
+
     stretch = Signalsmith.Stretch(STRETCH_SEED)
     stretch.preset(1, sample_rate)
     stretch.configure(1, max(round(FRAME_SECONDS * sample_rate), 16), max(round(STEP_SECONDS * sample_rate), 4))
@@ -126,6 +130,8 @@ def add_noise(sound: Sound, *, snr_db: float, colour: str, rng: np.random.Genera
 
 def _pink(white: Sound) -> Sound:
     """Divide the amplitude of each frequency but 0 Hz by the root of the frequency."""
+    from scipy import fft
+
     n = fft.next_fast_len(len(white), real=True)
     spectrum = fft.rfft(white, n)
     spectrum[0] = 0

@@ -124,6 +124,21 @@ def listed_variants(entries: Sequence[Mapping[str, Any]]) -> tuple[Variant, ...]
     return tuple(variants)
 
 
+def chosen_variants(choice: str | Sequence[Mapping[str, Any]]) -> tuple[Variant, ...]:
+    """The recording and the variants that `augment.sound` names: none, nine, or a list as `listed_variants` takes it.
+
+    Raises
+    ------
+    ParamsError
+        As `listed_variants` says, and for another name.
+    """
+    if isinstance(choice, str):
+        if choice not in ("none", "nine"):
+            raise ParamsError(f"augment.sound: {choice!r} is neither none nor nine nor a list of variants")
+        return (RECORDING,) if choice == "none" else nine_variants()
+    return listed_variants(choice)
+
+
 def variant_rng(seed: int, clip_id: str, variant: Variant) -> np.random.Generator:
     """Give the random numbers of one variant of one clip: whatever other clips and variants there are, the same."""
     name = hashlib.sha256(clip_id.encode("utf-8", errors="surrogateescape")).digest()

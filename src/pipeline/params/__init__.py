@@ -1,7 +1,8 @@
 """params.yaml -> frozen, typed sections; unknown keys and bad values are refused, all at once, before any work."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -40,13 +41,40 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     ParamsError
         If the file cannot be read or is not valid YAML, and as `parse_params` says.
     """
+    return parse_params(_read(path))
+
+
+def load_changed(path: Path, settings: Sequence[str]) -> Params:
+    """Read `path` as `load_params` does, with keys changed as `dvc exp run -S` would: section.key=value.
+
+    Raises
+    ------
+    ParamsError
+        If a setting names no key, its value is not valid YAML, and as `load_params` says.
+    """
+    values = _read(path)
+    for setting in settings:
+        key, sign, text = setting.partition("=")
+        *sections, last = key.split(".")
+        place = values
+        for section in sections:
+            place = place.get(section) if isinstance(place, dict) else None
+        if not sign or not isinstance(place, dict) or last not in place:
+            raise ParamsError(f"-S {setting}: {key!r} is no key of {path}: give section.key=value")
+        try:
+            place[last] = YAML(typ="safe", pure=True).load(text)
+        except YAMLError as error:
+            raise ParamsError(f"-S {setting}: not valid YAML: {' '.join(str(error).split())}") from None
+    return parse_params(values)
+
+
+def _read(path: Path) -> Any:
     try:
-        values = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ParamsError(f"{path}: {error.strerror}: run from the project's folder, where params.yaml is") from None
     except (YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    return parse_params(values)
 
 
-__all__ = ["Params", "load_params", "parse_params"]
+__all__ = ["Params", "load_changed", "load_params", "parse_params"]

@@ -7,10 +7,12 @@ from pydantic import ValidationError
 from pipeline.params.represented import find_entry_problems, find_representation_problems
 from pipeline.params.sections import Params, Use
 
+LEAK = "augmented_before_split"  # in split.allow_leaks
+
 
 def find_contradictions(params: Params) -> list[str]:
     """Contradictions between keys that are each valid alone, one line each."""
-    found = find_representation_problems(params) + _run_problems(params)
+    found = find_representation_problems(params) + _run_problems(params) + _augment_problems(params)
     if not (params.data.root == "data/raw" or Path(params.data.root).is_absolute()):
         found.append(f"data.root: must be data/raw or an absolute path, not {params.data.root!r}")
     if params.demo.max_seconds < params.demo.min_seconds:
@@ -44,6 +46,36 @@ def _run_problems(params: Params) -> list[str]:
     return found
 
 
+def _augment_problems(params: Params) -> list[str]:
+    sound, kind = params.augment.sound, params.representation.kind
+    found = [
+        f"augment.{name}: alters pixels, and representation.kind is {kind}: set it to 0"
+        for name, value in params.augment.of_images.items()
+        if value and kind != "image"
+    ]
+    if sound in ("none", ()):
+        return found
+    listed = () if isinstance(sound, str) else sound
+    if params.split.by == "block" and not params.slice.whole_clips and LEAK not in params.split.allow_leaks:
+        found.append(
+            "augment.sound: with split.by block altered copies of a clip in training would hold what is judged: split "
+            f"by clip or a wider field, or name {LEAK} in split.allow_leaks"
+        )
+    for number, variant in enumerate(listed, start=1):
+        if not variant.alters:
+            found.append(f"augment.sound: variant {number} alters nothing: leave it out, the recording is always there")
+        elif variant.alters == {"gain"} and params.loudness.scope in ("block", "clip"):
+            found.append(
+                f"augment.sound: variant {number} changes the gain only, which loudness.scope "
+                f"{params.loudness.scope} undoes: set the scope to corpus or none, or leave it out"
+            )
+        if variant in listed[: number - 1]:
+            found.append(
+                f"augment.sound: variants {listed.index(variant) + 1} and {number} are the same: leave one out"
+            )
+    return found
+
+
 def _member_problems(params: Params, name: str) -> list[str]:
     try:
         model, train, _ = params.of_member(name)
@@ -59,7 +91,7 @@ def one_line_each(error: ValidationError) -> list[str]:
     """One line per problem: the key, what was found, what is needed."""
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"] if part not in ("[key]",))
+        key = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("["))
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: unknown key")
         elif problem["type"] == "missing":

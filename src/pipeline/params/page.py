@@ -106,8 +106,9 @@ def _kind(place: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
 def _values(place: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     """Say what a key may be, from its JSON schema."""
     place = _resolved(place, schema)
-    if "anyOf" in place:
-        return ", or ".join(_values(choice, schema) for choice in place["anyOf"])
+    for several in ("anyOf", "oneOf"):
+        if several in place:
+            return ", or ".join(_values(choice, schema) for choice in place[several])
     if "enum" in place:
         return " or ".join(f"`{choice}`" for choice in place["enum"])
     kind = place.get("type", "")

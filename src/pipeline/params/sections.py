@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from pipeline.colormaps import check_colormap
 from pipeline.errors import ParamsError
@@ -29,6 +29,10 @@ def _plain_name(name: str) -> str:
 
 def _as_tuple(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
+
+
+def _named_or_listed(value: object) -> str:
+    return "[listed]" if isinstance(value, list | tuple) else "[named]"
 
 
 def _crossed_names(names: str) -> str:
@@ -225,6 +229,51 @@ class Use(Section):
     labels: Mapping[str, Label | None] = Field(default_factory=dict)
 
 
+class SoundVariant(Section):
+    """One way of altering the sound of clips; the ranges are those of `pipeline.augment.variants`."""
+
+    semitones: float = Field(default=0.0, ge=-12, le=12)
+    time_factor: float = Field(default=1.0, ge=0.5, le=2)
+    noise_snr_db: Annotated[float, Field(ge=-20, le=100)] | None = None
+    noise_colour: Literal["white", "pink"] = "white"
+    gain_db: float = Field(default=0.0, ge=-60, le=60)
+
+    @property
+    def alters(self) -> frozenset[str]:
+        """What it alters: pitch, time, noise, gain."""
+        changes = {
+            "pitch": self.semitones != 0,
+            "time": self.time_factor != 1,
+            "noise": self.noise_snr_db is not None,
+            "gain": self.gain_db != 0,
+        }
+        return frozenset(name for name, is_there in changes.items() if is_there)
+
+
+class Augment(Section):
+    """Altered sound and altered images, for training only."""
+
+    sound: Annotated[
+        Annotated[Literal["none", "nine"], Tag("[named]")]
+        | Annotated[tuple[SoundVariant, ...], BeforeValidator(_as_tuple), Tag("[listed]")],
+        Discriminator(_named_or_listed),
+    ]
+    seed: Seed
+    brightness: float = Field(ge=0, le=1)
+    contrast: float = Field(ge=0, le=1)
+    grey: float = Field(ge=0, le=1)
+
+    @property
+    def chosen_sound(self) -> str | list[dict[str, Any]]:
+        """The choice of sound, each variant as a mapping."""
+        return self.sound if isinstance(self.sound, str) else [variant.model_dump() for variant in self.sound]
+
+    @property
+    def of_images(self) -> dict[str, float]:
+        """How far images are altered."""
+        return {"brightness": self.brightness, "contrast": self.contrast, "grey": self.grey}
+
+
 class Split(Section):
     """Blocks -> sides of folds."""
 
@@ -342,6 +391,7 @@ class Params(Section):
     image: Image
     stack: Stack
     features: Features
+    augment: Augment
     split: Split
     model: Model
     train: Train

@@ -1,14 +1,16 @@
 """Before any work: the time, disk and memory that every stage needs, and whether this machine has them."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 
+from pipeline.augment.attach import LEAK
 from pipeline.console import n_workers, say
 from pipeline.errors import CorpusError, SplitError
 from pipeline.models.inference import choose_device
 from pipeline.models.networks import refuse_unknown
 from pipeline.params.sections import Model, Params
-from pipeline.plan.counts import Counts, count_blocks, deal
+from pipeline.plan.counts import Counts, Sides, count_blocks, deal
 from pipeline.plan.fit import misfits, refusals, unknown_names
 from pipeline.plan.job import Job
 from pipeline.plan.machine import present_machine
@@ -64,11 +66,24 @@ def _measured(params: Params) -> Job:
         params=params,
         survey=survey,
         counts=counts,
-        sides=deal(counts.by_role, counts.n_units, params.split),
+        sides=_sides(counts, params),
         sound=sound,
         networks=networks,
         weights_bytes={name: _start_bytes(params.of_member(name)[0], costs) for name, costs in networks.items()},
         workers=n_workers(params.machine.workers),
+    )
+
+
+def _sides(counts: Counts, params: Params) -> Sides:
+    sides = deal(counts.by_role, counts.n_units, params.split)
+    if LEAK not in params.split.allow_leaks:
+        return sides
+    grown = 1 + counts.n_altered / counts.n_blocks  # altered sound is dealt to all sides
+    return dataclasses.replace(
+        sides,
+        train=round(sides.train * grown),
+        watched=round(sides.watched * grown),
+        rows=round(sides.rows * grown),
     )
 
 

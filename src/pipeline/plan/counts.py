@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.audio.blocks import cut_clip
+from pipeline.augment.variants import altered_samples, chosen_variants
 from pipeline.params.sections import Params, Slice, Split, Use
 from pipeline.plan.survey import ExpectedClip
 
@@ -18,6 +19,9 @@ class Counts:
     too_short: int  # clips shorter than a block where these are rejected
     n_units: int  # what the split may not tear apart
     name_bytes: int  # the longest block's name
+    n_altered: int = 0  # blocks of altered sound
+    altered_seconds: float = 0.0  # of sound that is altered each time that it is needed
+    altered_samples: int = 0  # of the longest altered clip
 
     @property
     def by_label(self) -> dict[str, int]:
@@ -35,12 +39,21 @@ def count_blocks(clips: Sequence[ExpectedClip], params: Params) -> Counts:
     """Cut every clip as `slice_blocks` will."""
     numbers = tuple(_n_blocks(clip.n_samples, params.slice, params.audio.sample_rate) for clip in clips)
     used = [clip for clip, n in zip(clips, numbers, strict=True) if n]
+    lengths = [
+        altered_samples(clip.n_samples, variant)
+        for variant in chosen_variants(params.augment.chosen_sound)[1:]
+        for clip in used
+    ]
+    rate = params.audio.sample_rate
     return Counts(
         of_clip=numbers,
         by_role=_by_role(clips, numbers, params),
         too_short=numbers.count(0),
         n_units=_n_units(used, by=params.split.fields[0], n_blocks=sum(numbers)),
         name_bytes=max((_name_bytes(clip) for clip in used), default=0),
+        n_altered=sum(_n_blocks(n, params.slice, rate) for n in lengths),
+        altered_seconds=sum(lengths) / rate,
+        altered_samples=max(lengths, default=0),
     )
 
 

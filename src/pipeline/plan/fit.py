@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.altered import MOST_SECONDS
 from pipeline.corpora.demo import COLUMNS
 from pipeline.errors import CorpusError, SplitError
 from pipeline.features.representations import reached_hz
@@ -98,6 +99,13 @@ def refusals(job: Job) -> list[str]:
         refuse_unequal_bands(rates, max_hz=reached, limit=limit_of(chosen))
     except CorpusError as error:
         found.append(f"render_spectrograms: {error}")
+    rate, most = job.params.audio.sample_rate, MOST_SECONDS
+    if long := [clip for clip in used if job.counts.n_altered and clip.n_samples > most * rate]:
+        name = f"{long[0].corpus}/{long[0].recording.path}"
+        found.append(
+            f"slice_blocks: {len(long)} of {len(used)} clips, the first {name}, last longer than the {most:g} s that "
+            "can be altered: set augment.sound to none, or list shorter events of the recordings in clips.csv"
+        )
     for field in job.params.split.fields:
         found += _lacking_field(used, field)
     found += _missing_weights(job)

@@ -8,6 +8,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pipeline.altered import ALTERED_AHEAD
+from pipeline.augment.attach import LEAK
 from pipeline.params.sections import Params
 from pipeline.plan.chosen import representation_of
 from pipeline.plan.counts import Counts, Sides
@@ -21,6 +23,7 @@ FILE_BYTES = 4_000  # of an HDF5 file beside its arrays
 # Measured once, with names of 55 bytes: what a row takes in memory once it is read, and to be read or written.
 ROW_MEMORY = {"clip": 1240, "block": 450, "gain": 350, "split": 540, "measurement": 480, "place": 250}  # bytes
 ROW_SECONDS = 6e-6
+ALTERING_BYTES, ALTERING_COPIES = 120_000_000, 6  # of a process that alters sound, beside copies of the clip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,9 +66,40 @@ class Job:
         return round(self.params.slice.block_seconds * self.params.audio.sample_rate)
 
     @property
+    def n_rendered(self) -> int:
+        """Blocks of recordings and of altered sound."""
+        return self.counts.n_blocks + self.counts.n_altered
+
+    @property
+    def n_learned(self) -> int:
+        """About how many blocks a fold trains on: altered ones too."""
+        if self.is_augmented_before:
+            return self.sides.train
+        return round(self.sides.train * self.n_rendered / self.counts.n_blocks)
+
+    @property
+    def is_augmented_before(self) -> bool:
+        """Whether altered sound is dealt to all sides, as a leak: the sides then count it."""
+        return LEAK in self.params.split.allow_leaks
+
+    @property
+    def altering_seconds(self) -> float:
+        """To alter every clip once."""
+        return self.counts.altered_seconds * self.sound.alter_per_second
+
+    @property
+    def altering_memory(self) -> int:
+        """Bytes of the processes that alter, and of altered clips that wait."""
+        longest = 4 * self.counts.altered_samples
+        if not longest:
+            return 0
+        return self.workers * (ALTERING_BYTES + ALTERING_COPIES * longest + 2 * ALTERED_AHEAD * longest)
+
+    @property
     def split_rows(self) -> int:
         """Rows of split.csv: every fold of the split, run or not."""
-        return self.sides.n_folds * self.counts.n_blocks
+        n_blocks = self.n_rendered if self.is_augmented_before else self.counts.n_blocks
+        return self.sides.n_folds * n_blocks
 
     @property
     def split_seconds(self) -> float:

@@ -63,7 +63,7 @@ def _train(job: Job) -> Need:
     return Need(
         stage="train_model",
         runs=n_folds * n_members,
-        items=f"{amount(n_folds * n_members, 'run')}, about {amount(job.sides.train, job.item)}",
+        items=f"{amount(n_folds * n_members, 'run')}, about {amount(job.n_learned, job.item)}",
         seconds=n_folds * sum(_train_seconds(job, name, costs) for name, costs in job.networks.items()),
         disk=n_folds * (state + 10_000 * n_members + curves),
         memory=max(_train_memory(job, name, costs) for name, costs in job.networks.items()),
@@ -74,7 +74,7 @@ def _train(job: Job) -> Need:
 def _steps_and_points(job: Job, name: str) -> tuple[int, int]:
     """Number of a member's training steps in one fold, and of points on its curve."""
     _, train, _ = job.params.of_member(name)
-    n_steps = train.epochs * -(-job.sides.train // train.batch_images)
+    n_steps = train.epochs * -(-job.n_learned // train.batch_images)
     return n_steps, -(-n_steps // train.validate_every)
 
 

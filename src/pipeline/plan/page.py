@@ -80,7 +80,7 @@ def _sentence_of_corpora(job: Job) -> str:
         parts.append("silent blocks are dropped, which only the sound can tell")
     if counts.too_short:
         parts.append(f"{amount(counts.too_short, 'clip')} shorter than a block left out (slice.short_clips: reject)")
-    learning = f"a fold trains on about {amount(job.sides.train, job.item)}"
+    learning = f"a fold trains on about {amount(job.n_learned, job.item)}"
     watching = f" and watches {amount(job.sides.watched, job.item)}" if job.sides.watched else ""
     return "; ".join([*parts, learning + watching]) + "."
 

@@ -12,6 +12,7 @@ from statistics import median
 import numpy as np
 import soundfile
 
+from pipeline.augment.variants import alter, altered_samples, chosen_variants
 from pipeline.baselines import thumbnails
 from pipeline.collect import collect_clips
 from pipeline.console import say
@@ -35,6 +36,7 @@ SAMPLE = "sample"  # the corpus that is measured on
 SAMPLE_SECONDS = 60.0  # of sound, at most
 TIMED_SECONDS = 1.5  # to spend on loudness and images together
 MOST_BLOCKS = 32
+ALTERED_SECONDS = 5  # of noise that is altered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +57,7 @@ class SoundCosts:
     start_torch_seconds: float
     base_bytes: int  # of a process without torch
     base_torch_bytes: int
+    alter_per_second: float  # s per second of altered sound; 0 where none is
     measured_seconds: float  # of sound
     measured_blocks: int
     on_real_sound: bool
@@ -98,6 +101,7 @@ def _measure(survey: Survey, root: Path, params: Params) -> SoundCosts:
         start_torch_seconds=start_torch,
         base_bytes=base,
         base_torch_bytes=base_torch,
+        alter_per_second=_measure_altering(params),
         measured_seconds=seconds,
         measured_blocks=n_blocks,
         on_real_sound=is_real,
@@ -194,6 +198,19 @@ def _normalise_and_render(params: Params) -> tuple[float, float]:
         )
     )
     return measured, timed(lambda: render_corpus(SAMPLE, chosen, n_workers=1))[0]
+
+
+def _measure_altering(params: Params) -> float:
+    """Seconds per second of altered sound, the mean of some variants."""
+    rate, some = params.audio.sample_rate, chosen_variants(params.augment.chosen_sound)[1:5]
+    if not some:
+        return 0.0
+    rng = np.random.default_rng(0)
+    sound = rng.standard_normal(ALTERED_SECONDS * rate, dtype=np.float32)
+    alter(sound[:rate], some[0], sample_rate=rate, rng=rng)  # imports
+    lengths = sum(altered_samples(len(sound), variant) for variant in some)
+    seconds, _ = timed(lambda: [alter(sound, variant, sample_rate=rate, rng=rng) for variant in some])
+    return seconds * rate / lengths
 
 
 def _measure_demo(params: Params) -> float:

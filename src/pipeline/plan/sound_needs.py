@@ -129,7 +129,7 @@ def _match(job: Job) -> Need:
 
 
 def _slice(job: Job) -> Need:
-    n = job.counts.n_blocks
+    n = job.n_rendered
     looking = n * job.sound.loudness_per_block if job.params.slice.silent_blocks == "drop" else 0.0
     n_corpora = len(job.params.corpora)
     return Need(
@@ -143,7 +143,7 @@ def _slice(job: Job) -> Need:
 
 
 def _normalize(job: Job) -> Need:
-    n = job.counts.n_blocks
+    n = job.n_rendered
     rows = n * (ROW_MEMORY["block"] + ROW_MEMORY["gain"] + ROW_MEMORY["measurement"])
     # Of a piece of sound and of what is computed from it in double precision; of the gates of one clip's blocks.
     pieces = job.workers * (PIECE_SAMPLES * 40 + 4 * RUN_SAMPLES)
@@ -153,14 +153,15 @@ def _normalize(job: Job) -> Need:
         stage="normalize_loudness",
         runs=len(job.params.corpora),
         items=amount(n, "block"),
-        seconds=len(job.params.corpora) * job.sound.start_seconds + job.together(n * job.sound.loudness_per_block, 0),
+        seconds=len(job.params.corpora) * job.sound.start_seconds
+        + job.together(n * job.sound.loudness_per_block + job.altering_seconds, 0),
         disk=n * (job.counts.name_bytes + 35),
-        memory=job.sound.base_bytes + rows + pieces + round(gates),
+        memory=job.sound.base_bytes + rows + pieces + round(gates) + job.altering_memory,
     )
 
 
 def _render(job: Job) -> Need:
-    n, image = job.counts.n_blocks, block_bytes(job.params)
+    n, image = job.n_rendered, block_bytes(job.params)
     names = 1024 * job.counts.name_bytes * len(job.params.corpora)
     disk = n * (image + 24) + rows_in_chunks(n, 1024) * job.counts.name_bytes + names
     return Need(
@@ -168,11 +169,12 @@ def _render(job: Job) -> Need:
         runs=len(job.params.corpora),
         items=amount(n, job.item),
         seconds=len(job.params.corpora) * job.sound.start_torch_seconds
-        + job.together(n * job.sound.render_per_block, disk),
+        + job.together(n * job.sound.render_per_block + job.altering_seconds, disk),
         disk=disk,
         memory=job.sound.base_torch_bytes
         + n * (ROW_MEMORY["block"] + ROW_MEMORY["gain"] + 2 * job.counts.name_bytes)
-        + _held_while_rendering(job, image),
+        + _held_while_rendering(job, image)
+        + job.altering_memory,
     )
 
 
@@ -197,4 +199,4 @@ def _held_while_rendering(job: Job, image: int) -> int:
 
 def _blocks(job: Job) -> str:
     at_most = "at most " if job.params.slice.silent_blocks == "drop" else ""
-    return at_most + amount(job.counts.n_blocks, "block")
+    return at_most + amount(job.n_rendered, "block")

@@ -31,8 +31,8 @@ MOST_PIXELS = 512  # of a picture's side in the page; shown at half of that
 class Picture:
     """One block's spectrogram, or one channel of it, ready to be drawn with its axes."""
 
-    pixels: str  # data URI
-    colours: str  # data URI of the colour bar, the highest level at the top
+    image: NDArray[np.uint8]  # (height, width, 3)
+    bar: NDArray[np.uint8]  # the colours (n_colours, 1, 3), the highest level at the top
     seconds: Sequence[Tick]
     hz: Sequence[Tick]
     decibels: Sequence[Tick]
@@ -41,6 +41,16 @@ class Picture:
     up: str = "Hz"
     level: str = "dB re 1/Hz"
     channel: str = ""  # which of a stack's
+
+    @property
+    def pixels(self) -> str:
+        """The image as a data URI."""
+        return _png(self.image)
+
+    @property
+    def colours(self) -> str:
+        """The colours as a data URI."""
+        return _png(self.bar)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,8 +156,8 @@ def picture_of(pixels: NDArray[np.uint8], representation: Mapping[str, Any], *, 
         )
     spec = SpectrogramSpec(**{item.name: representation[item.name] for item in fields(SpectrogramSpec)})
     return Picture(
-        pixels=_png(pixels),
-        colours=_colour_bar(representation["colormap"], representation["n_colours"]),
+        image=pixels,
+        bar=_colour_bar(representation["colormap"], representation["n_colours"]),
         decibels=[] if is_own else linear_ticks(representation["low_db"], representation["high_db"], at_most=7),
         level="its own range" if is_own else "dB re 1/Hz",
         **_axes(spec, representation, n_samples),
@@ -180,8 +190,8 @@ def _channel_picture(
         axes["up"] = "no."
     window = f"window {1000 * spec.window_length / spec.sample_rate:.3g} ms, hop {1000 * spec.hop_seconds:.3g} ms"
     return Picture(
-        pixels=_png(image),
-        colours=_colour_bar("jet", CHANNEL_COLOURS),
+        image=image,
+        bar=_colour_bar("jet", CHANNEL_COLOURS),
         decibels=linear_ticks(low, high, at_most=7),
         level=LEVELS[channel.contents],
         channel=f"{name}: {CONTENTS[channel.contents]}, {window}",
@@ -227,8 +237,8 @@ def _middle(ordered: Sequence[Any]) -> Any:
     return ordered[(len(ordered) - 1) // 2]
 
 
-def _colour_bar(colormap: str, n_colours: int) -> str:
-    return _png(colour_table(colormap, n_colours)[::-1, None])
+def _colour_bar(colormap: str, n_colours: int) -> NDArray[np.uint8]:
+    return colour_table(colormap, n_colours)[::-1, None]
 
 
 def _png(pixels: NDArray[np.uint8]) -> str:

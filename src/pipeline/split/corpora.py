@@ -1,12 +1,13 @@
 """The split of all corpora of a run, from files to files."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipeline.augment.attach import LEAK, attach_variants
 from pipeline.errors import SplitError
 from pipeline.split.choices import Choices
-from pipeline.split.leakage import describe_split
+from pipeline.split.leakage import describe_augmented, describe_split
 from pipeline.split.selection import Use, select_clips
 from pipeline.split.sides import split_blocks
 from pipeline.store.files import write_json
@@ -14,6 +15,7 @@ from pipeline.store.paths import (
     DUPLICATES,
     SPLIT,
     SPLIT_METRICS,
+    VARIANTS,
     blocks_csv,
     clips_csv,
     left_out_csv,
@@ -46,8 +48,10 @@ def split_corpora(
     near_duplicates: str = "refuse",
     allow_leaks: Sequence[str] = (),
 ) -> list[SplitRow]:
-    """Deal the blocks of all corpora to folds and sides, and write split.csv and split.json.
+    """Deal the blocks of all corpora to folds and sides, and write split.csv, split.json and variants.csv.
 
+    The split is of the recordings. Altered blocks of the clips that take part are listed in variants.csv, from where
+    training attaches them; where `allow_leaks` names augmented_before_split, they are dealt to all sides here instead.
     split.json says, beside what the sides share, what each corpus brought and what was left out of it on the way, with
     the reasons.
 
@@ -60,7 +64,7 @@ def split_corpora(
         by block, which lets sound leak anyway.
     allow_leaks
         Clips that may be on another side than their near duplicate all the same, by clip_id, or `near_duplicates` for
-        all of them. They are reported.
+        all of them; augmented_before_split for altered sound on all sides. They are reported.
 
     Raises
     ------
@@ -74,7 +78,9 @@ def split_corpora(
     taking_part = {clip.clip_id for clip in selection.clips}
     all_blocks = read_all([blocks_csv(corpus) for corpus in corpora], Block)
     known = taking_part if selection.unused else None
-    blocks = [block for block in all_blocks if known is None or block.clip_id in known]
+    used = [block for block in all_blocks if known is None or block.clip_id in known]
+    blocks = [block for block in used if block.variant == 0]
+    altered = [block for block in used if block.variant]
     duplicates = read_rows(DUPLICATES, Duplicate)
     joined = [(pair.clip_id, pair.other_id) for pair in duplicates] if near_duplicates == "join" else []
     rows = split_blocks(selection.clips, blocks, choices, use=use, joined=joined)
@@ -89,7 +95,11 @@ def split_corpora(
     )
     if choices.by != "block":
         _refuse_leaks(audit["duplicates"]["pairs"], allow_leaks)
+    if LEAK in allow_leaks and altered:
+        rows, audit = _deal_altered(rows, audit, altered, seed=choices.seed)
+        altered = []
     write_rows(SPLIT, SplitRow, rows)
+    write_rows(VARIANTS, Block, altered)
     accounts = {corpus: _account(corpus, selection.unused.get(corpus, {})) for corpus in corpora}
     write_json(SPLIT_METRICS, {**audit, "corpora": accounts})
     return rows
@@ -97,12 +107,24 @@ def split_corpora(
 
 def _refuse_unknown_leaks(clips: Sequence[Clip], allow_leaks: Sequence[str]) -> None:
     """Refuse a name that allows nothing: it is probably misspelt."""
-    known = {clip.clip_id for clip in clips} | {ALL_NEAR}
+    known = {clip.clip_id for clip in clips} | {ALL_NEAR, LEAK}
     if unknown := [name for name in allow_leaks if name not in known]:
         raise SplitError(
             f"split.allow_leaks: {unknown[0]!r} is no clip_id of these corpora: name one as clips.csv does, e.g. "
-            f"{min(known - {ALL_NEAR})}, or {ALL_NEAR} for all"
+            f"{min(known - {ALL_NEAR, LEAK})}, or {ALL_NEAR} for all"
         )
+
+
+def _deal_altered(
+    rows: Sequence[SplitRow], audit: Mapping[str, Any], altered: Sequence[Block], *, seed: int
+) -> tuple[list[SplitRow], dict[str, Any]]:
+    """Deal altered blocks to all sides, as if augmentation had come before the split, and say so in the audit."""
+    of_variant: dict[int, list[Block]] = defaultdict(list)
+    for block in altered:
+        of_variant[block.variant].append(block)
+    added = attach_variants(rows, of_variant, allowed=True, seed=seed)
+    dealt = sorted([*rows, *added], key=lambda row: row.fold)  # stable: a fold's altered blocks follow its own
+    return dealt, describe_augmented(audit, dealt, {row.block_id for row in added})
 
 
 def _refuse_leaks(pairs: Sequence[Mapping[str, Any]], allow_leaks: Sequence[str]) -> None:
@@ -126,7 +148,7 @@ def _account(corpus: str, unused: Mapping[str, int]) -> dict[str, Any]:
     """What became of every recording and every second of a corpus."""
     clips = read_rows(clips_csv(corpus), Clip)
     label_of = {clip.clip_id: clip.label for clip in clips}
-    blocks = read_rows(blocks_csv(corpus), Block)
+    blocks = [block for block in read_rows(blocks_csv(corpus), Block) if block.variant == 0]
     filled = Counter(label_of[block.clip_id] for block in blocks if block.fill != "none")
     left_out: dict[str, Any] = {}
     for row in read_rows(left_out_csv(corpus), LeftOut):

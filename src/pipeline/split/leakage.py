@@ -1,8 +1,10 @@
 """What a split amounts to: units, blocks per side, and how much of each test side the model has met in training."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -100,6 +102,40 @@ def describe_split(
         "leakage": _shares(pooled, n_tests),
         **found,
     }
+
+
+def describe_augmented(
+    audit: Mapping[str, Any], rows: Sequence[SplitRow], altered_ids: Container[str]
+) -> dict[str, Any]:
+    """Add to an audit what altered blocks on all sides amount to; all else that it counts are recordings.
+
+    Each fold gets `augmented`, its altered blocks of each class on each side, and the leakage number
+    `augmented_in_training`: the share of its test blocks, altered or not, of whose clip training holds another version.
+    """
+    folds, met, tested = dict(audit["folds"]), 0, 0
+    for fold, own in groupby(rows, key=lambda row: row.fold):
+        of_fold = list(own)
+        counts: dict[str, Counter[str]] = {side: Counter() for side in SIDES}
+        learned: dict[tuple[str, bool], int] = Counter()
+        for row in of_fold:
+            if row.block_id in altered_ids:
+                counts[row.side][row.label] += 1
+            if row.side in (SIDES[TRAIN], SIDES[VALIDATION]):
+                learned[row.clip_id, row.block_id in altered_ids] += 1
+        judged = [row for row in of_fold if row.side == SIDES[TEST]]
+        n_met = sum(_other_version(row, row.block_id in altered_ids, learned) for row in judged)
+        entry = folds[str(fold)]
+        leakage = {**entry["leakage"], "augmented_in_training": round(n_met / max(len(judged), 1), 4)}
+        augmented = {side: dict(sorted(of_side.items())) for side, of_side in counts.items()}
+        folds[str(fold)] = {**entry, "augmented": augmented, "leakage": leakage}
+        met, tested = met + n_met, tested + len(judged)
+    leakage = {**audit["leakage"], "augmented_in_training": round(met / max(tested, 1), 4)}
+    return {**audit, "folds": folds, "leakage": leakage}
+
+
+def _other_version(row: SplitRow, is_altered: bool, learned: Mapping[tuple[str, bool], int]) -> bool:
+    """Whether training holds an altered version of a recording's clip, or any version of an altered block's."""
+    return (row.clip_id, True) in learned or (is_altered and (row.clip_id, False) in learned)
 
 
 @dataclass(frozen=True)
