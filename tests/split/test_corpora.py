@@ -65,9 +65,9 @@ def test_near_duplicates_on_two_sides_are_refused_by_name(copied):
     with pytest.raises(SplitError) as caught:
         copied()
     assert str(caught.value) == (
-        "split: 1 pair of clips holds the same sound on two sides of a fold: made/joy0.wav and made/joy5.wav (2 s) (all "
-        "in data/processed/duplicates.csv): set split.near_duplicates to join, or name clips, or near_duplicates for all, "
-        "in split.allow_leaks"
+        "split: 1 pair of clips holds the same sound on two sides of a fold: made/joy0.wav and made/joy5.wav (2 s) "
+        "(all in data/processed/duplicates.csv): set split.near_duplicates to join, or name clips, or near_duplicates "
+        "for all, in split.allow_leaks"
     )
     assert not SPLIT_METRICS.exists()
 
