@@ -104,3 +104,17 @@ def test_a_little_is_not_nothing():
 
     assert "the same clip" in page(little)
     assert "under 1 %" in page(little)
+
+
+def test_one_recording_under_two_labels_is_warned_of():
+    def change(split, labels=("joy", "anger")):
+        split["duplicates"] = {
+            "exact": 0,
+            "near": 2,
+            "across_sides": 0,
+            "pairs": [PAIR | {"labels": list(labels)}, PAIR | {"labels": ["joy", "joy"]}],
+        }
+
+    warning = "Warning: 1 pair with two labels, of which one must be wrong: a/1.wav (joy) and b/2.mp3 (anger)"
+    assert page(change).splitlines()[-1] == warning
+    assert "Warning" not in page(lambda split: change(split, labels=("joy", "joy")))

@@ -64,6 +64,7 @@ def test_the_committed_file_is_valid():
         ("members__a__model", {"nam": "x"}, "members.a.model.nam: unknown key"),
         ("split__method", "holdout", "split.method holdout has fold 0 only"),
         ("split__method", "matched", "split.method matched has fold 0 only"),
+        ("split__by", "Speaker", "'Speaker' must be made of a-z, 0-9 and _: rename the column of clips.csv"),
         ("split__by", "speaker+", "'' must be made of a-z, 0-9 and _"),
         ("split__by", "clip+speaker", "'clip+speaker' must cross different fields"),
         ("split__by", "speaker+speaker", "'speaker+speaker' must cross different fields"),

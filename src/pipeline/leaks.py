@@ -72,7 +72,24 @@ def _pairs(found: Mapping[str, Any], *, all_pairs: bool) -> list[str]:
         f"{found['across_sides']} on two sides of a fold"
     )
     more = [f"... and {n_pairs - len(pairs)} more: data/processed/duplicates.csv"] if len(pairs) < n_pairs else []
-    return [head, "", *_table(rows), *more]
+    return [head, "", *_table(rows), *more, *_two_labels(found["pairs"])]
+
+
+def _two_labels(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Name the recordings that have two labels, of which one must be wrong."""
+    found = [pair for pair in pairs if len(set(pair.get("labels", ()))) > 1]
+    if not found:
+        return []
+    shown = [
+        f"{pair['clip_id']} ({pair['labels'][0]}) and {pair['other_id']} ({pair['labels'][1]})"
+        for pair in found[:PAIRS_SHOWN]
+    ]
+    more = f"; and {len(found) - len(shown)} more" if len(found) > len(shown) else ""
+    return [
+        "",
+        f"Warning: {count_of(len(found), 'pair')} with two labels, of which one must be wrong: "
+        + f"{'; '.join(shown)}{more}",
+    ]
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:

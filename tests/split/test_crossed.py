@@ -52,6 +52,13 @@ def test_leave_one_out_leaves_out_a_pair():
     assert sum(row.side == "train" for row in rows if row.fold == 7) == 2 * 5 * 5
 
 
+def test_leave_one_out_makes_no_fold_of_a_pair_that_was_not_recorded():
+    some = [one for one in CLIPS if (one.fields["speaker"], one.fields["sentence"]) != ("b", "v")]
+    rows = split(some, by="speaker+sentence", method="leave_one_out")
+    assert {row.fold for row in rows} == set(range(35))
+    assert all(any(row.side == "test" and row.fold == fold for row in rows) for fold in range(35))
+
+
 def test_validation_is_crossed_too():
     rows = split(CLIPS, by="speaker+sentence", validation="fraction", validation_fraction=0.25)
     for fold in range(9):

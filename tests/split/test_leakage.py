@@ -235,6 +235,14 @@ def test_near_duplicates_are_counted_and_listed_with_the_folds_that_they_cross()
         ("demo/c", "demo/d", [0]),
         ("demo/a", "demo/b", [0]),
     ]
+    assert [pair["labels"] for pair in found["duplicates"]["pairs"]] == [["y", "y"], ["x", "x"]]
+
+
+def test_a_pair_says_under_which_labels_its_recording_is_there():
+    clips = [clip("a", "x", 1), clip("b", "y", 1), clip("c", "y", 1)]
+    rows = by_hand(clips, blocks_of(clips), ["train", "train", "test"])
+    found = described(rows, clips, duplicates=[duplicate("demo/a", "demo/b")])
+    assert found["duplicates"]["pairs"][0]["labels"] == ["x", "y"]
 
 
 def test_pairs_on_one_side_or_dropped_cross_nothing():

@@ -157,6 +157,16 @@ def test_no_fold_is_left_out_because_it_has_nothing_to_test(method):
     assert "nothing is left to" in message
 
 
+def test_a_fold_whose_only_class_is_dropped_may_keep_it_as_the_message_says():
+    clips = many("joy", [3] * 2) + many("sad", [3] * 2) + many("rare", [3])
+    assert refusal(clips, method="leave_one_out", absent_classes="drop") == (
+        "split: fold 2: nothing is left to test: use method kfold with few folds, or set split.absent_classes to keep, "
+        "or use other fields, labels or roles"
+    )
+    split(clips, method="leave_one_out", absent_classes="keep")
+    split(clips, method="kfold", n_folds=2, absent_classes="drop")
+
+
 def test_a_deal_that_no_stratifying_can_make_is_refused_by_fold_and_side():
     # Each class has two speakers, but whichever way the three go, one of two sides lacks a class.
     pairs = {"s1": ("a", "b"), "s2": ("b", "c"), "s3": ("a", "c")}

@@ -36,7 +36,9 @@ def _named_or_listed(value: object) -> str:
 
 
 def _crossed_names(names: str) -> str:
-    fields = [_plain_name(name) for name in names.split("+")]
+    fields = names.split("+")
+    if unfit := [name for name in fields if not NAME.fullmatch(name)]:
+        raise ValueError(f"{unfit[0]!r} must be made of a-z, 0-9 and _: rename the column of clips.csv")
     if len(fields) > 1 and (len(set(fields)) < len(fields) or {"block", "clip"} & set(fields)):
         raise ValueError(f"{names!r} must cross different fields of clips.csv, such as speaker+sentence")
     return names

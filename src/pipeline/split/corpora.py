@@ -72,7 +72,9 @@ def split_corpora(
         As `split_blocks` and `select_clips` say, and for near duplicates on two sides.
     """
     use = use or {}
-    selection = select_clips(read_all([clips_csv(corpus) for corpus in corpora], Clip), use=use, classes=classes)
+    clips = read_all([clips_csv(corpus) for corpus in corpora], Clip)
+    _refuse_unknown_leaks(clips, allow_leaks)
+    selection = select_clips(clips, use=use, classes=classes)
     taking_part = {clip.clip_id for clip in selection.clips}
     all_blocks = read_all([blocks_csv(corpus) for corpus in corpora], Block)
     known = taking_part if selection.unused else None
@@ -113,6 +115,16 @@ def _deal_altered(
     added = attach_variants(rows, of_variant, allowed=True, seed=seed)
     dealt = sorted([*rows, *added], key=lambda row: row.fold)  # stable: a fold's altered blocks follow its own
     return dealt, describe_augmented(audit, dealt, {row.block_id for row in added})
+
+
+def _refuse_unknown_leaks(clips: Sequence[Clip], allow_leaks: Sequence[str]) -> None:
+    """Refuse a name that allows nothing: it is probably misspelt."""
+    known = {clip.clip_id for clip in clips}
+    if unknown := [name for name in allow_leaks if name not in known | {ALL_NEAR, LEAK}]:
+        raise SplitError(
+            f"split.allow_leaks: {unknown[0]!r} is no clip_id of these corpora: name one as clips.csv does, e.g. "
+            f"{min(known)}, or {ALL_NEAR} for all, or {LEAK}"
+        )
 
 
 def _refuse_leaks(pairs: Sequence[Mapping[str, Any]], allow_leaks: Sequence[str]) -> None:

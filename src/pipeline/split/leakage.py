@@ -60,7 +60,7 @@ def describe_split(
     A mapping for JSON: the choices, `unit` (what intervals resample) and how many `units`, `clips` and `blocks` take
     part, `classes`, `merged_units` (made of several for their equal sound), per fold the blocks of each class on each
     side (a side without blocks is empty), numbers of units and leakage; and `duplicates`, each pair with
-    the folds in which it lies on both sides.
+    its two labels and the folds in which it lies on both sides.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def describe_split(
         n_tests += n_test
         for pair in np.flatnonzero(audit.pairs_across(sides)).tolist():
             across.setdefault(pair, []).append(fold)
-    found = {} if duplicates is None else {"duplicates": _list_pairs(audit.pairs, across)}
+    found = {} if duplicates is None else {"duplicates": _list_pairs(audit, across)}
     return {
         "by": choices.by,
         "unit": resampled_unit(clips, choices.unit),
@@ -199,6 +199,8 @@ class _Audit:
         Index of the block's clip.
     pairs, ends
         Duplicates of clips that have blocks, and the two clips' indices, (n_pairs, 2).
+    labels
+        Labels of the two clips of each pair, in this run.
     """
 
     sound: Ints
@@ -208,6 +210,7 @@ class _Audit:
     clip: Ints
     pairs: tuple[Duplicate, ...] | None
     ends: Ints
+    labels: tuple[tuple[str, str], ...]
 
     @classmethod
     def of(
@@ -243,6 +246,7 @@ class _Audit:
             clip=clip,
             pairs=None if duplicates is None else pairs,
             ends=ends,
+            labels=tuple((clips[pair.clip_id].label, clips[pair.other_id].label) for pair in pairs),
         )
 
     def pairs_across(self, sides: Ints) -> Bools:
@@ -308,11 +312,14 @@ def _overlaps(line: Ints, start: Ints, end: Ints, training: Bools, test: Bools) 
     return (before > 0) & (latest_end[np.maximum(before - 1, 0)] > (base + start)[test] + TOUCH)
 
 
-def _list_pairs(pairs: Sequence[Duplicate] | None, across: Mapping[int, list[int]]) -> dict[str, Any]:
+def _list_pairs(audit: _Audit, across: Mapping[int, list[int]]) -> dict[str, Any]:
     """Count the pairs, and name them, those that lie on both sides first."""
-    pairs = pairs or ()
+    pairs = audit.pairs or ()
     order = sorted(range(len(pairs)), key=lambda i: (i not in across, i))
-    named = [dataclasses.asdict(pairs[i]) | {"across_folds": across.get(i, [])} for i in order[:MAX_PAIRS]]
+    named = [
+        dataclasses.asdict(pairs[i]) | {"labels": list(audit.labels[i]), "across_folds": across.get(i, [])}
+        for i in order[:MAX_PAIRS]
+    ]
     return {
         "exact": sum(pair.kind == "exact" for pair in pairs),
         "near": sum(pair.kind != "exact" for pair in pairs),

@@ -115,10 +115,12 @@ def refuse_nothing_to_learn(units: Units, sides: Ints, fold: int, choices: Choic
         found = f"only {known[0]!r}" if known else "nothing"
         raise SplitError(f"split: fold {fold}: {found} is left to learn from, and two classes are needed: {TRY}")
     if not (sides == TEST).any():
-        fewer = {"kfold": "fewer folds, or ", "leave_one_out": "method kfold with few folds, or "}.get(
-            choices.method, ""
+        fixes = {"kfold": ["use fewer folds"], "leave_one_out": ["use method kfold with few folds"]}.get(
+            choices.method, []
         )
-        raise SplitError(f"split: fold {fold}: nothing is left to test: use {fewer}other fields, labels or roles")
+        fixes += ["set split.absent_classes to keep"] if choices.absent_classes == "drop" else []
+        fixes += ["use other fields, labels or roles"]
+        raise SplitError(f"split: fold {fold}: nothing is left to test: {', or '.join(fixes)}")
     if choices.validation == "fraction" and not (sides == VALIDATION).any():
         raise SplitError(
             f"split: fold {fold}: nothing is left to validate on: raise split.validation_fraction, set "

@@ -45,7 +45,8 @@ def split_blocks(
     what `matched.deal_matched` says. `stratify` false deals without looking at classes.
 
     Several fields, as in speaker+sentence, are crossed: each is dealt on its own, a block is tested where all its
-    values are, learned from where none is, and dropped elsewhere. Folds are then all pairs: kfold makes n_folds^2.
+    values are, learned from where none is, and dropped elsewhere. Folds are then all pairs: kfold makes n_folds^2,
+    leave_one_out one for each pair that was recorded.
 
     Where a corpus is for training only (`use`), its units are in every fold's training side, but for the values that
     the fold tests; where it is for testing only, what a fold does not test is dropped. holdout tests all of it. At
@@ -92,6 +93,8 @@ def split_blocks(
         sizes = [_count_folds(fold_of_unit, choices) for fold_of_unit in of_fields]
         n_folds = int(np.prod(sizes))
         folds = _cross(pool, of_fields, sizes)
+        if choices.method == "leave_one_out" and len(sizes) > 1:
+            folds = ((test, training) for test, training in folds if test.any())
     refuse_many_rows(n_folds, len(every[0].blocks))
     named = find_units(clips, blocks, by=resampled_unit(clips, choices.unit), joined=pairs)
     rows: list[SplitRow] = []
