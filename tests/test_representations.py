@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made import RATE, noise, store_clips, tone
+from made_report import MEMBER, SECTIONS
 from made_run import CLASSES, ON_CPU, SPLIT, one_thread, recipe, torch_as_before  # noqa: F401 - a fixture
 
 from pipeline.errors import CorpusError, ModelError, StoreError
@@ -24,6 +25,7 @@ from pipeline.models.preparation import fit_preparation
 from pipeline.models.weights import fetch_weights
 from pipeline.normalize import normalize_corpus
 from pipeline.render import render_corpus
+from pipeline.report.page import write_report
 from pipeline.report.spectrograms import Sound, show_classes
 from pipeline.runs import predict_run, train_run
 from pipeline.slicing import slice_corpus
@@ -33,6 +35,7 @@ from pipeline.store.arrays import attributes_of, open_arrays
 from pipeline.store.folds import read_fold, read_outputs
 from pipeline.store.paths import (
     DUPLICATES,
+    REPORT,
     SPECTROGRAMS_LIST,
     baselines_h5,
     blocks_csv,
@@ -210,6 +213,11 @@ def test_evaluation_lists_the_baselines_that_there_are(in_corpus, name, monkeypa
     assert list(metrics["baselines"]) == there
     with open_arrays(baselines_h5(0)) as file:
         assert ("thumbnail" in file) == (name == "stack")
+    write_report(["made"], sections=SECTIONS, members={"a": MEMBER}, wrong_clips=2)
+    page = REPORT.read_text(encoding="utf-8")
+    assert page.count("Spectrogram of a block of the class") == (2 * 3 if name == "stack" else 0)  # channels of classes
+    assert ("a 14 x 14 thumbnail" in page) == (name == "stack")
+    assert ("none is shown" in page) == (name == "features")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,10 @@ import pytest
 from made_report import MADE_BY, MEMBER, REPRESENTATION, SECTIONS
 from made_run import CORPUS
 
+from pipeline.features.hand_built import HandBuiltSpec
+from pipeline.features.representations import HandBuilt, Stack
+from pipeline.features.spectrogram import SpectrogramSpec
+from pipeline.features.stack import ChannelSpec, StackSpec
 from pipeline.report import facts
 from pipeline.store.files import write_json
 from pipeline.store.paths import model_folder, rejected_csv
@@ -149,3 +153,43 @@ def test_runs_made_alike_share_a_column_and_others_have_their_own():
     differ = facts.provenance_table([0, 1], ["a", "b"])
     assert differ.columns == ["", "0-a, 0-b, 1-a", "1-b"]
     assert ["device", "cpu", "gpu"] in differ.rows
+
+
+# other representations
+
+
+def of_kind(representation):
+    return dict(facts.representation_facts(representation, SECTIONS).items)
+
+
+def test_a_stack_is_said_channel_by_channel():
+    spec = SpectrogramSpec(16000, "hamming", 640, 0.002, 2048, "linear", 64, 1.0, 2000.0, 0)
+    stack = StackSpec((ChannelSpec(spec), ChannelSpec(spec, "delta_mfcc")), n_bands=48, n_columns=32)
+    items = of_kind(Stack(stack, resample_samples=100_000).attributes())
+    frames = "hamming window of 640 samples (40 ms), a frame every 2 ms; FFT of 2048 samples"
+    assert items["Channel 1"] == f"decibels; {frames}"
+    assert items["Channel 2"] == f"deltas of MFCC; {frames}"
+    assert items["Frequency axis"] == "linear, 64 bands from 1 to 2000 Hz"
+    assert items["Stack"] == "32 \N{MULTIPLICATION SIGN} 48 values in each channel"
+    assert "100000 samples" in items["Resampled"]
+    said = facts.seen_as(Stack(stack, resample_samples=100_000).attributes())
+    assert said.startswith("A stack of 2 channels")
+    assert said.endswith("frequencies and times are relative.")
+
+
+def test_features_are_named_and_have_no_pictures():
+    attributes = HandBuilt(HandBuiltSpec(16000)).attributes()
+    items = of_kind(attributes)
+    assert len(items["Features"].split(" ")) == 26
+    assert items["Frames"] == "40 ms, one every 10 ms"
+    assert "none is shown" in facts.seen_as(attributes)
+
+
+def test_an_own_range_and_whole_clips_are_said():
+    how = {name: value for name, value in REPRESENTATION.items() if name not in ("low_db", "high_db")}
+    how |= {"range": "own", "low_percentile": 5.0, "high_percentile": 95.0, "most_db": 60.0}
+    sections = {**SECTIONS, "slice": {**SECTIONS["slice"], "whole_clips": True}}
+    items = dict(facts.representation_facts(how, sections).items)
+    assert items["Colours"] == "64 of jet, over each picture's own values (percentiles 5 to 95, at most 60 dB)"
+    assert items["Blocks"] == "whole clips; silent: keep"
+    assert "Shorter clips" not in items

@@ -105,16 +105,6 @@ def split_corpora(
     return rows
 
 
-def _refuse_unknown_leaks(clips: Sequence[Clip], allow_leaks: Sequence[str]) -> None:
-    """Refuse a name that allows nothing: it is probably misspelt."""
-    known = {clip.clip_id for clip in clips} | {ALL_NEAR, LEAK}
-    if unknown := [name for name in allow_leaks if name not in known]:
-        raise SplitError(
-            f"split.allow_leaks: {unknown[0]!r} is no clip_id of these corpora: name one as clips.csv does, e.g. "
-            f"{min(known - {ALL_NEAR, LEAK})}, or {ALL_NEAR} for all"
-        )
-
-
 def _deal_altered(
     rows: Sequence[SplitRow], audit: Mapping[str, Any], altered: Sequence[Block], *, seed: int
 ) -> tuple[list[SplitRow], dict[str, Any]]:
@@ -125,6 +115,16 @@ def _deal_altered(
     added = attach_variants(rows, of_variant, allowed=True, seed=seed)
     dealt = sorted([*rows, *added], key=lambda row: row.fold)  # stable: a fold's altered blocks follow its own
     return dealt, describe_augmented(audit, dealt, {row.block_id for row in added})
+
+
+def _refuse_unknown_leaks(clips: Sequence[Clip], allow_leaks: Sequence[str]) -> None:
+    """Refuse a name that allows nothing: it is probably misspelt."""
+    known = {clip.clip_id for clip in clips}
+    if unknown := [name for name in allow_leaks if name not in known | {ALL_NEAR, LEAK}]:
+        raise SplitError(
+            f"split.allow_leaks: {unknown[0]!r} is no clip_id of these corpora: name one as clips.csv does, e.g. "
+            f"{min(known)}, or {ALL_NEAR} for all, or {LEAK}"
+        )
 
 
 def _refuse_leaks(pairs: Sequence[Mapping[str, Any]], allow_leaks: Sequence[str]) -> None:
