@@ -16,11 +16,13 @@ def deal_matched(
 ) -> tuple[Bools, Bools]:
     """Deal one fold whose test side does not depend on `by`, and whose training side has the same size for every `by`.
 
-    About `test_fraction` of the widest units (`matched_on`: speakers, sources) are held out; half of the clips of each,
-    and of these half of the blocks (rounded up), are tested. What is left of the clips, of the widest units and of
-    everything else is what a split by block may learn from; one by clip may not touch the tested clips, one by the
-    widest unit none of its clips. From what is allowed, random blocks are drawn: of each class as many as the split by
-    the widest unit has. So the three differ in what training has met of the test side, and in nothing else.
+    The widest units (`matched_on`: speakers, sources) are dealt into parts of about `test_fraction`, and the seed says
+    which part is held out: as many seeds in turn as there are parts hold out every unit once. Half of the clips of each
+    unit that is held out, and of these half of the blocks (rounded up), are tested. What is left of the clips, of the
+    widest units and of everything else is what a split by block may learn from; one by clip may not touch the tested
+    clips, one by the widest unit none of its clips. From what is allowed, random blocks are drawn: of each class as
+    many as the split by the widest unit has. So the three differ in what training has met of the test side, and in
+    nothing else.
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ def deal_matched(
     SplitError
         If `by` allows fewer blocks of a class than the widest unit does.
     """
-    held_out = _hold_out(widest, kept, choices, rng)
+    held_out = _hold_out(widest, kept, choices)
     test = _choose_test(widest, kept & held_out[widest.unit], rng)
     strict = kept & ~held_out[widest.unit]
     tested = np.zeros(len(units.names), dtype=bool)
@@ -47,13 +49,15 @@ def deal_matched(
     return test, _draw(units, allowed, np.bincount(units.label[strict], minlength=len(units.classes)), choices, rng)
 
 
-def _hold_out(widest: Units, kept: Bools, choices: Choices, rng: np.random.Generator) -> Bools:
+def _hold_out(widest: Units, kept: Bools, choices: Choices) -> Bools:
     counts = widest.count(kept)
     columns = counts if choices.stratify else counts.sum(axis=1, keepdims=True)
     present = np.flatnonzero(columns.any(axis=1))
     held_out = np.zeros(len(counts), dtype=bool)
-    shares = np.array([1 - choices.test_fraction, choices.test_fraction])
-    held_out[present] = deal_units(columns[present], shares, rng) == 1
+    n_parts = max(2, round(1 / choices.test_fraction))
+    turn, part = divmod(choices.seed, n_parts)
+    parts = deal_units(columns[present], np.full(n_parts, 1 / n_parts), np.random.default_rng([turn, n_parts]))
+    held_out[present] = parts == part
     return held_out
 
 
