@@ -11,7 +11,6 @@ from pipeline.report.spectrograms import Picture
 from pipeline.show.panels import Column
 
 # Pixels.
-SIDE = 400  # about which a picture's longer side is enlarged to, by a whole factor
 FONT, SMALL = 15, 13
 LINE = 20  # of text
 LEFT, RIGHT, BELOW = 72, 100, 46  # room for the axes' figures and names, and for the colour bar
@@ -66,17 +65,19 @@ def _draw_column(page: Image.Image, draw: ImageDraw.ImageDraw, column: Column, l
             top += LINE
             continue
         if panel.channel:
-            for line in _wrapped(panel.channel, _size(panel)[0]):
+            for line in _wrapped(panel.channel, _size(panel, column.side)[0]):
                 _write(draw, left + LEFT, top, line)
                 top += LINE
-        box = _draw_picture(page, draw, panel, left + LEFT, top)
+        box = _draw_picture(page, draw, panel, column.side, left + LEFT, top)
         boxes.append(box)
         top = box.bottom + BELOW
     return boxes
 
 
-def _draw_picture(page: Image.Image, draw: ImageDraw.ImageDraw, picture: Picture, left: int, top: int) -> Box:
-    width, height = _size(picture)
+def _draw_picture(
+    page: Image.Image, draw: ImageDraw.ImageDraw, picture: Picture, side: int, left: int, top: int
+) -> Box:
+    width, height = _size(picture, side)
     box = Box(left, top, left + width, top + height)
     enlarged = Image.fromarray(np.ascontiguousarray(picture.image)).resize((width, height), Image.Resampling.NEAREST)
     page.paste(enlarged, (left, top))
@@ -129,24 +130,28 @@ def _spaced(ticks: Sequence[Tick], height: int) -> list[Tick]:
     return kept
 
 
-def _size(picture: Picture) -> tuple[int, int]:
+def _size(picture: Picture, side: int) -> tuple[int, int]:
     """Width and height as drawn."""
     height, width, _ = picture.image.shape
-    factor = max(1, round(SIDE / max(height, width)))
+    factor = max(1, round(side / max(height, width)))
     return width * factor, height * factor
 
 
 def _width(column: Column) -> int:
     pictures = [panel for panel in column.panels if isinstance(panel, Picture)]
-    return LEFT + max([_size(picture)[0] for picture in pictures], default=SIDE) + (RIGHT if pictures else 0)
+    return (
+        LEFT
+        + max([_size(picture, column.side)[0] for picture in pictures], default=column.side)
+        + (RIGHT if pictures else 0)
+    )
 
 
 def _height(column: Column) -> int:
     height = 0
     for panel in column.panels:
         if isinstance(panel, Picture):
-            lines = len(_wrapped(panel.channel, _size(panel)[0])) if panel.channel else 0
-            height += lines * LINE + _size(panel)[1] + BELOW
+            lines = len(_wrapped(panel.channel, _size(panel, column.side)[0])) if panel.channel else 0
+            height += lines * LINE + _size(panel, column.side)[1] + BELOW
         else:
             height += LINE
     return height

@@ -21,11 +21,18 @@ from pipeline.show.block import Samples, ShownBlock
 
 @dataclass(frozen=True)
 class Column:
-    """One set of parameters and what it makes of a block: pictures, or names and values of features."""
+    """What becomes of a block: pictures, and names and values of features.
+
+    Attributes
+    ----------
+    side
+        Pixels about which a picture's longer side is enlarged to, by a whole factor.
+    """
 
     name: str
-    panels: Sequence[Picture] | Sequence[tuple[str, str]]
+    panels: Sequence[Picture | tuple[str, str]]
     caption: str
+    side: int = 400
 
 
 def panels_of(shown: ShownBlock, params: Params) -> Sequence[Picture] | Sequence[tuple[str, str]]:
