@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.console import run_stage
+from pipeline.errors import ShowError
 from pipeline.features.chosen import choose_representation
+from pipeline.features.colour import colour_table
 from pipeline.features.representations import Representation
 from pipeline.features.scratch import Scratch
 from pipeline.features.sox import COLORMAP, N_COLOURS, full_scale_range, sox_spectrogram
@@ -59,7 +61,7 @@ WHITENED = "Stack of Anand and Verma"
 FEATURES = "26 hand-built features"
 UNITS = {"rms": "of full scale", "zero": "a second", "energy": "dB", "roll": "Hz", "centroid": "Hz", "pitch": "Hz"}
 FIT_FILES, FIT_BLOCKS = 8, 4  # whitening is fitted on at most so many files, and so many blocks of each
-N_COLOURS_OF_FILE = 256
+KEPT_COLOURS = {"jet": 64, "viridis": 64, "sox": 83, "grey": 32}  # of the file, at most 256
 
 
 def main(
@@ -71,8 +73,11 @@ def main(
     chosen = _chosen()
     columns = [_column(f"Speech: {speech.name}", speech, chosen), _column(f"Crowd: {crowd.name}", crowd, chosen)]
     page, _ = draw_page(f"One block of speech and one of a crowd in every representation, at {RATE} Hz", columns)
-    few = page.quantize(N_COLOURS_OF_FILE, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-    few.save(out, format="PNG", optimize=True)
+    few = page.quantize(palette=_palette(), dither=Image.Dither.NONE)
+    try:
+        few.save(out, format="PNG", optimize=True)
+    except OSError as error:
+        raise ShowError(f"{out}: cannot be written ({error.strerror or error})") from None
 
 
 def _chosen() -> dict[str, Params]:
@@ -84,6 +89,14 @@ def _chosen() -> dict[str, Params]:
     settings |= {title: _of_page(name) for title, name in STACKS.items()}
     settings[FEATURES] = _of_page("anand_features")
     return {title: load_changed(PARAMS, own) for title, own in settings.items()}
+
+
+def _palette() -> Image.Image:
+    """An image that holds the colours of the file: a palette makes it half as large."""
+    kept = np.concatenate([colour_table(name, n_colours) for name, n_colours in KEPT_COLOURS.items()])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(kept.tobytes())
+    return palette
 
 
 def _like_sox(*, n_samples: int) -> list[str]:
@@ -122,7 +135,7 @@ def _of_page(name: str) -> list[str]:
     """The settings of a name on the page of representations."""
     found = re.search(rf"```settings {name}\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     if not found:
-        raise SystemExit(f"{PAGE}: no settings {name!r}: add a block ```settings {name}")
+        raise ShowError(f"{PAGE}: there are no settings {name}: add a block that begins with ```settings {name}")
     return [word for word in shlex.split(found[1]) if word != "-S"]
 
 

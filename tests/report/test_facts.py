@@ -173,7 +173,9 @@ def test_a_stack_is_said_channel_by_channel():
     assert items["Stack"] == "32 \N{MULTIPLICATION SIGN} 48 values in each channel"
     assert "100000 samples" in items["Resampled"]
     said = facts.seen_as(Stack(stack, resample_samples=100_000).attributes())
-    assert said.startswith("A stack of 2 channels")
+    assert said.startswith(
+        "A stack of 2 channels, each drawn over its own range (MFCC and deltas: of it the 1st to 99th"
+    )
     assert said.endswith("frequencies and times are relative.")
 
 

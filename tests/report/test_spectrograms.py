@@ -12,8 +12,10 @@ from PIL import Image
 
 from pipeline.errors import StoreError
 from pipeline.features.colour import colour_table
+from pipeline.features.representations import Stack
 from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image
-from pipeline.report.spectrograms import Sound, picture_of, show_classes, show_wrong
+from pipeline.features.stack import ChannelSpec, StackSpec
+from pipeline.report.spectrograms import Sound, picture_of, pictures_of, show_classes, show_wrong
 from pipeline.store.paths import ANSWERS, SPECTROGRAMS_LIST, blocks_csv, clips_csv
 from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, Clip, ClipAnswer, SpectrogramFile, read_rows, write_rows
@@ -143,3 +145,15 @@ def test_a_block_or_a_clip_that_is_not_there_is_refused(results):
     write_rows(clips_csv(CORPUS), Clip, clips[1:])
     with pytest.raises(StoreError, match=r"clip made/anger0\.wav .* is not in data/processed/clips"):
         looked_up(show_classes)
+
+
+def test_the_lowest_coefficient_does_not_take_all_colours_of_mfcc():
+    spec = SpectrogramSpec(16000, "hamming", 640, 0.002, 2048, "mel", 100, 1.0, 2000.0, 0)
+    stack = Stack(StackSpec((ChannelSpec(spec), ChannelSpec(spec, "mfcc")), n_bands=100, n_columns=200))
+    values = np.random.default_rng(0).uniform(-10, 10, (2, 100, 200)).astype(np.float32)
+    values[:, 0, :100] = -1000  # one value of two hundred
+    decibels, mfcc = pictures_of(values, stack.attributes(), n_samples=8192)
+    assert {tick.text for tick in mfcc.decibels} >= {"\N{MINUS SIGN}5", "0", "5"}
+    assert "\N{MINUS SIGN}5" not in {tick.text for tick in decibels.decibels}
+    assert len(np.unique(mfcc.image[:50].reshape(-1, 3), axis=0)) > 50
+    assert len(np.unique(decibels.image[:50].reshape(-1, 3), axis=0)) < 5

@@ -90,9 +90,11 @@ def seen_as(representation: Values) -> str:
         spec = stack_of(representation)
         first = spec.channels[0].spectrogram
         names = f"{len(spec.channels)} channel{'' if len(spec.channels) == 1 else 's'}"
+        has_mfcc = any(channel.contents in ("mfcc", "delta_mfcc") for channel in spec.channels)
+        middle = " (MFCC and deltas: of it the 1st to 99th percentile)" if has_mfcc else ""
         return (
-            f"A stack of {names}, each drawn over its own range before whitening and scaling; axis: {first.axis}, "
-            f"{first.n_bands} bands.{relative}"
+            f"A stack of {names}, each drawn over its own range{middle} before whitening and scaling; axis: "
+            f"{first.axis}, {first.n_bands} bands.{relative}"
         )
     return f"Axis: {representation['axis']}, {representation['n_bands']} bands.{relative}"
 

@@ -24,6 +24,7 @@ from pipeline.store.tables import Block, Clip, ClipAnswer, SplitRow, read_all, r
 CHANNEL_COLOURS = 64
 LEVELS = {"decibels": "dB re 1/Hz", "power": "dB re 1/Hz", "mfcc": "MFCC", "delta_mfcc": "per frame"}
 CONTENTS = {"decibels": "decibels", "power": "density", "mfcc": "MFCC", "delta_mfcc": "deltas of MFCC"}
+MFCC_PERCENTILES = (1.0, 99.0)
 MOST_PIXELS = 512  # of a picture's side in the page; shown at half of that
 
 
@@ -172,12 +173,16 @@ def _channel_picture(
     *,
     n_samples: int,
 ) -> Picture:
-    """One channel (n_bands, n_columns) over its own range of values."""
+    """One channel (n_bands, n_columns) over its own range of values.
+
+    Of MFCC and deltas that is from the 1st to the 99th percentile: the lowest coefficient would take all colours.
+    """
     spec = channel.spectrogram
     if channel.contents == "power":
         matrix = 10 * np.log10(np.maximum(matrix, 1e-30))
-    low = float(matrix.min())
-    high = max(float(matrix.max()), low + LEAST_RANGE_DB)
+    ends = MFCC_PERCENTILES if channel.contents in ("mfcc", "delta_mfcc") else (0.0, 100.0)
+    low, high = (float(end) for end in np.percentile(matrix, ends))
+    high = max(high, low + LEAST_RANGE_DB)
     height, width = matrix.shape
     image = draw_image(
         matrix, low_db=low, high_db=high, colormap="jet", n_colours=CHANNEL_COLOURS, height=height, width=width
