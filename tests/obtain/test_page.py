@@ -111,7 +111,8 @@ def test_every_card_fits_the_terminal(tmp_path, name):
     held = look_at(name, tmp_path)
     pages = [card_page(held), request_page(held, CORPORA[name]), download_page(held, CORPORA[name])]
     for text in pages:
-        head, *lines = text.splitlines()
+        # the folder is as long as it is
+        head, *lines = text.replace(str(tmp_path), "data/raw").splitlines()
         assert len(head) <= 120
         assert all(len(line) <= 100 or " " not in line.strip() for line in lines)
         assert CORPORA[name].licence in " ".join(text.split())
