@@ -149,6 +149,15 @@ def run(*arguments):
     return done.exit_code, done.output
 
 
+def test_a_folder_without_results_and_an_empty_name_say_so(project):
+    Path("elsewhere").mkdir()
+    found = compare_results("elsewhere", "", n_resamples=100, seed=0)
+    assert found.reasons == [
+        "folder elsewhere holds no metrics.json: name one with the files of metrics/",
+        "an empty name: give a revision, an experiment, a folder or workspace",
+    ]
+
+
 def test_two_revisions(project):
     status, text = run("before", "HEAD")
     assert status == 0

@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.compare import compare_answers, find_mismatches, permutation_p_values
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, RevisionError
 from pipeline.findings import count_of
 from pipeline.gate.differences import split_differences, untrained_in_words
 from pipeline.gate.results import LEVELS, Result, read_result
 from pipeline.gate.revision import Version, find_revision, other_folder, working_folder
 from pipeline.metrics import SUMMARIES
+from pipeline.store.paths import METRICS
 
 WORKSPACE = "workspace"
 SIGNIFICANT = 0.05
@@ -113,7 +114,16 @@ def find_version(name: str) -> Version:
     """
     if name == WORKSPACE:
         return working_folder()
-    return other_folder(Path(name)) or dataclasses.replace(find_revision(name), advice="name another revision")
+    if not name:
+        raise RevisionError(f"an empty name: give a revision, an experiment, a folder or {WORKSPACE}")
+    if found := other_folder(Path(name)):
+        return found
+    try:
+        return dataclasses.replace(find_revision(name), advice="name another revision")
+    except RevisionError:
+        if Path(name).is_dir():
+            raise RevisionError(f"folder {name} holds no {METRICS.name}: name one with the files of metrics/") from None
+        raise
 
 
 def conclude(name: str, level: PairedLevel) -> str:
