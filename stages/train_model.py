@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.augment.images import Jitter
 from pipeline.console import StageItem, run_stage
+from pipeline.models.recurrent import Recurrence
 from pipeline.params import load_params
 from pipeline.runs import Compute, train_run
 from pipeline.store.paths import parse_run_key
@@ -15,15 +16,15 @@ def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
     fold, member = parse_run_key(key)
     model, train, seed = p.of_member(member)
     chosen = train.model_dump(exclude={"device", "threads", "deterministic"})
+    entry = model.model_dump(include={"normalise", "whiten", "sequence_blocks"})
     train_run(
         fold,
         member,
         network_name=model.name,
         init=model.init,
         dropout=model.dropout,
-        recipe=Recipe(
-            seed=seed, normalise=model.normalise, whiten=model.whiten, jitter=Jitter(**p.augment.of_images), **chosen
-        ),
+        recipe=Recipe(seed=seed, jitter=Jitter(**p.augment.of_images), **entry, **chosen),
+        recurrence=Recurrence(**model.of_sequence),
         validation=p.split.validation,
         balanced=p.split.balance != "none",
         seed=p.augment.seed,

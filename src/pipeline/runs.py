@@ -2,19 +2,24 @@
 
 import dataclasses
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.augment.attach import attach_variants
 from pipeline.console import say, track
 from pipeline.errors import SplitError, StoreError
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
-from pipeline.models.inference import batches, choose_device, outputs_of, prepare_torch, refuse_unfit_shape
+from pipeline.models.inference import choose_device, prepare_torch, refuse_unfit_shape
 from pipeline.models.networks import start_network
 from pipeline.models.preparation import fit_preparation, n_channels_of
+from pipeline.models.recurrent import Recurrence, SequenceNetwork, start_sequence
 from pipeline.models.weights import read_weights
+from pipeline.sequences import count_gapped, order_clips
 from pipeline.store.files import write_json
 from pipeline.store.folds import Fold, read_fold, write_outputs
 from pipeline.store.paths import (
@@ -28,8 +33,9 @@ from pipeline.store.paths import (
 )
 from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, CurvePoint, LiveTable, SpectrogramFile, read_rows
-from pipeline.train import Recipe, Side, provenance, train_network
+from pipeline.train import Recipe, Side, outputs_of_side, provenance, train_network
 
+NO_RECURRENCE = Recurrence()
 PREDICT_BATCH = 64  # images; fixed, because sums in another order give other last digits
 
 
@@ -47,11 +53,23 @@ class Compute:
         return choose_device(self.device)
 
 
-def _side(fold: Fold, name: str) -> Side:
+def _side(fold: Fold, name: str, *, in_order: bool = False) -> Side:
+    """The blocks of one side; with `in_order`, one clip after the other."""
     there = fold.on(name)
     if not there.any():
         raise SplitError(f"split.csv: fold {fold.rows[0].fold} has no block on the {name} side: run `dvc repro`")
-    return Side(block_ids=[row.block_id for row in fold.rows if row.side == name], labels=fold.labels[there])
+    places = [clip for clip in order_clips(fold) if there[clip[0]]] if in_order else [np.flatnonzero(there)]
+    return _blocks_at(fold, places, in_order=in_order)
+
+
+def _blocks_at(fold: Fold, places: Sequence[NDArray[np.int64]], *, in_order: bool) -> Side:
+    """Blocks at the given places of a fold's rows: of each clip if `in_order`, else of all together."""
+    rows = np.concatenate(places)
+    return Side(
+        block_ids=[fold.rows[row].block_id for row in rows.tolist()],
+        labels=fold.labels[rows],
+        lengths=tuple(len(clip) for clip in places) if in_order else None,
+    )
 
 
 def _with_variants(fold: Fold, *, balanced: bool, seed: int) -> Fold:
@@ -74,35 +92,54 @@ def train_run(
     compute: Compute,
     balanced: bool = False,
     seed: int = 0,
+    recurrence: Recurrence = NO_RECURRENCE,
 ) -> None:
     """Train one member on one fold's training side; write its model, its provenance and its learning curves.
 
     `validation` says which side is watched, and chosen on if the recipe keeps the best: none, fraction (the validation
     side) or test. Altered blocks of training clips are learned from beside their own; with `balanced`, as many of each
-    class, chosen by `seed`.
+    class, chosen by `seed`. With a `recurrence` the items are clips: it runs over what the network makes of each block.
+
+    Raises
+    ------
+    SplitError
+        If a side is empty, or a clip's blocks are not all on one side where its order counts.
     """
     device = compute.prepare()
     fold = read_fold(fold_index)
     listed = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
     state, start = read_weights(weights_folder(member), network_name)
-    training = _side(_with_variants(fold, balanced=balanced, seed=seed), "train")
+    in_order = recurrence.kind != "none"
+    if in_order and balanced:
+        raise SplitError(
+            f"model.sequence: {recurrence.kind} needs all of a clip's blocks, and balancing drops random ones: set "
+            "split.balance to none"
+        )
+    learned = _with_variants(fold, balanced=balanced, seed=seed)
+    training = _side(learned, "train", in_order=in_order)
     watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
     key = run_key(fold_index, member)
     with open_rendered(listed) as images, LiveTable(curves_csv(key), CurvePoint) as curves:
         n_channels = n_channels_of(images.kind, images.shape)
-        network = start_network(
-            network_name,
-            n_classes=len(fold.classes),
-            weights=state,
-            init=init,
-            seed=recipe.seed,
-            dropout=dropout,
-            n_channels=n_channels,
+        options: dict[str, Any] = {
+            "n_classes": len(fold.classes),
+            "weights": state,
+            "init": init,
+            "seed": recipe.seed,
+            "dropout": dropout,
+            "n_channels": n_channels,
+        }
+        network = (
+            start_sequence(network_name, recurrence, shape=images.shape, **options)
+            if in_order
+            else start_network(network_name, **options)
         )
         refuse_unfit_shape(network, network_name, images.shape, kind=images.kind, normalise=recipe.normalise)
         preparation, n_anomalous = fit_preparation(
             images, training.block_ids, normalise=recipe.normalise, whiten=recipe.whiten, seed=recipe.seed
         )
+        if in_order:
+            _say_sequences(key, learned, training)
         if images.kind == "features":
             n_values = len(training.block_ids) * images.shape[0]
             say(f"train {key}: {n_anomalous} of {n_values} values of the training blocks were anomalous and replaced")
@@ -110,7 +147,7 @@ def train_run(
             network,
             images,
             training,
-            _side(fold, watched) if watched else None,
+            _side(fold, watched, in_order=in_order) if watched else None,
             n_classes=len(fold.classes),
             recipe=recipe,
             preparation=preparation,
@@ -131,10 +168,19 @@ def train_run(
             kind=images.kind,
             n_channels=n_channels,
             whiten=recipe.whiten,
+            sequence=network.about if isinstance(network, SequenceNetwork) else {},
             n_anomalous=n_anomalous,
         )
     save_model(model_folder(key), network, card, preparation)
     write_json(model_folder(key) / "provenance.json", provenance(device))
+
+
+def _say_sequences(key: str, fold: Fold, training: Side) -> None:
+    clips = [clip for clip in order_clips(fold) if fold.rows[clip[0]].side == "train"]
+    lengths = training.lengths or ()
+    gapped = count_gapped(fold, clips)
+    gaps = f"; in {gapped} of them slicing left blocks out, and those around follow one another" if gapped else ""
+    say(f"train {key}: {len(lengths)} clips of {min(lengths)} to {max(lengths)} blocks as sequences{gaps}")
 
 
 def predict_run(fold_index: int, member: str, *, compute: Compute) -> None:
@@ -147,15 +193,19 @@ def predict_run(fold_index: int, member: str, *, compute: Compute) -> None:
         raise StoreError(
             f"{model_folder(key)}: trained for {card.classes}, the split has {fold.classes}: run `dvc repro`"
         )
-    block_ids = [row.block_id for row in fold.rows]
+    in_order = isinstance(network, SequenceNetwork)
+    places = order_clips(fold) if in_order else [np.arange(len(fold.rows))]
+    everything = _blocks_at(fold, places, in_order=in_order)
     network.to(device)
     with open_rendered(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
         if images.representation != card.representation:
             raise StoreError(f"{model_folder(key)}: trained on another representation of the blocks: run `dvc repro`")
-        pictures = (images.batch(ids) for ids in batches(block_ids, PREDICT_BATCH))
-        outputs = outputs_of(network, pictures, preparation=preparation, device=device)
-        n_batches = -(-len(block_ids) // PREDICT_BATCH)
-        results = list(track(outputs, label=f"predict {key}", total=n_batches, unit="batches"))
-    logits, features = (np.concatenate(parts) for parts in zip(*results, strict=True))
+        outputs = outputs_of_side(
+            network, images, everything, preparation=preparation, device=device, n_images=PREDICT_BATCH
+        )
+        n_batches = len(places) if in_order else -(-len(fold.rows) // PREDICT_BATCH)
+        results = list(track(outputs, label=f"predict {key}", total=n_batches, unit="clips" if in_order else "batches"))
+    back = np.argsort(np.concatenate(places))
+    logits, features = (np.concatenate(parts)[back] for parts in zip(*results, strict=True))
     about = {name: value for name, value in dataclasses.asdict(card).items() if name != "representation"}
     write_outputs(outputs_h5(key), fold, {"logits": logits, "features": features}, about=about)

@@ -16,19 +16,22 @@ from torch import Tensor, nn
 from pipeline.augment.images import Jitter, alter_images, draw_changes
 from pipeline.console import track
 from pipeline.errors import ModelError
-from pipeline.models.inference import batches, outputs_of
-from pipeline.models.networks import Network, seeded
+from pipeline.models.inference import batches, outputs_of, outputs_of_clips
+from pipeline.models.networks import seeded
 from pipeline.models.preparation import Preparation
+from pipeline.models.recurrent import AnyNetwork, SequenceNetwork
+from pipeline.sequences import clip_batches, cut
 from pipeline.store.rendered import Rendered
 from pipeline.store.tables import CurvePoint
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """The blocks of one side and their labels."""
+    """The blocks of one side and their labels; where sequences are learnt, one clip after the other."""
 
     block_ids: Sequence[str]
     labels: NDArray[np.int64]  # (n,), index of the class
+    lengths: tuple[int, ...] | None = None  # number of blocks of each clip; None: blocks are no sequences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +50,12 @@ class Recipe:
     normalise: str
     seed: int
     whiten: str = "none"
+    sequence_blocks: int = 0
     jitter: Jitter = field(default_factory=Jitter)
 
 
+WATCH_BATCH = 64  # images; fixed, because sums in another order give other last digits
+CLIP_NORM = 5.0  # of the gradient of a recurrent part, over which it is scaled down: Pascanu et al. (2013)
 # What torch says when a step cannot be done, and what to do.
 FIXES = {
     "does not have a deterministic implementation": "set train.deterministic to false, or train.device to cpu",
@@ -95,14 +101,14 @@ class _Best:
     iteration: int = 0
     state: dict[str, Tensor] | None = None
 
-    def offer(self, network: Network, point: CurvePoint) -> None:
+    def offer(self, network: AnyNetwork, point: CurvePoint) -> None:
         rank = (point.uar, -point.loss)
         if rank > self.rank:
             self.rank, self.iteration, self.state = rank, point.iteration, copy.deepcopy(network.state_dict())
 
 
 def train_network(
-    network: Network,
+    network: AnyNetwork,
     images: Rendered,
     training: Side,
     validation: Side | None,
@@ -122,6 +128,10 @@ def train_network(
     time and, if there is a validation side, its own. With `recipe.keep` best, the weights of the highest validation UAR
     stay (ties: the lower loss), else the last.
 
+    Where the sides have `lengths`, batches are made of whole clips (`clip_batches`; of longer ones, stretches of
+    `recipe.sequence_blocks`), and a step goes down the mean over clips of the mean cross-entropy of their blocks, the
+    gradient of the recurrent part being cut to the norm CLIP_NORM. Curves are means over blocks all the same.
+
     Raises
     ------
     ModelError
@@ -129,11 +139,11 @@ def train_network(
     """
     network.to(device)
     optimizer = _optimizer(network, recipe)
-    n_iterations = recipe.epochs * len(_batch_ends(len(training.block_ids), recipe.batch_images))
+    n_iterations = _count_steps(training, recipe)
     best, tally = _Best(), _Tally(n_classes)
     with seeded(recipe.seed):
         steps = track(_steps(training, recipe), label="train", total=n_iterations, unit="batches")
-        for iteration, (pass_, chosen) in enumerate(steps, start=1):
+        for iteration, (pass_, chosen, lengths) in enumerate(steps, start=1):
             labels = training.labels[chosen]
             pictures = images.batch([training.block_ids[i] for i in chosen])
             if not recipe.jitter.alters_nothing:
@@ -141,7 +151,7 @@ def train_network(
                 pictures = alter_images(pictures, changes)
             with _explained(iteration):
                 batch = preparation.to_input(pictures, device)
-                losses, predicted = _step(network, optimizer, batch, torch.from_numpy(labels).to(device))
+                losses, predicted = _step(network, optimizer, batch, torch.from_numpy(labels).to(device), lengths)
             _refuse_infinite(losses, iteration)
             tally.add(losses, labels, predicted)
             if iteration % recipe.validate_every and iteration < n_iterations:
@@ -182,11 +192,26 @@ def _explained(iteration: int) -> Iterator[None]:
         raise
 
 
-def _steps(training: Side, recipe: Recipe) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield, for every iteration, the number of its epoch, from 0, and the indices of its images."""
+def _count_steps(training: Side, recipe: Recipe) -> int:
+    if training.lengths is None:
+        return recipe.epochs * len(_batch_ends(len(training.block_ids), recipe.batch_images))
+    return sum(1 for _ in _steps(training, recipe))
+
+
+def _steps(training: Side, recipe: Recipe) -> Iterator[tuple[int, NDArray[np.int64], list[int] | None]]:
+    """Yield, for every iteration, its epoch, from 0, the indices of its images, and the lengths of its clips."""
+    if training.lengths is not None:
+        yield from clip_batches(
+            training.lengths,
+            epochs=recipe.epochs,
+            batch_blocks=recipe.batch_images,
+            longest=recipe.sequence_blocks,
+            seed=recipe.seed,
+        )
+        return
     for epoch in range(recipe.epochs):
         order = np.random.default_rng([recipe.seed, epoch]).permutation(len(training.block_ids))
-        yield from ((epoch, part) for part in np.split(order, _batch_ends(len(order), recipe.batch_images)[:-1]))
+        yield from ((epoch, part, None) for part in np.split(order, _batch_ends(len(order), recipe.batch_images)[:-1]))
 
 
 def _batch_ends(n: int, batch_images: int) -> list[int]:
@@ -197,7 +222,7 @@ def _batch_ends(n: int, batch_images: int) -> list[int]:
     return ends
 
 
-def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+def _optimizer(network: AnyNetwork, recipe: Recipe) -> torch.optim.Optimizer:
     groups: list[dict[str, Any]] = [
         {"params": network.trunk_parameters(), "lr": recipe.learning_rate},
         {"params": network.head_parameters(), "lr": recipe.learning_rate * recipe.head_rate_factor},
@@ -208,29 +233,62 @@ def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _step(
-    network: Network, optimizer: torch.optim.Optimizer, batch: Tensor, labels: Tensor
+    network: AnyNetwork,
+    optimizer: torch.optim.Optimizer,
+    batch: Tensor,
+    labels: Tensor,
+    lengths: Sequence[int] | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """One step down the mean cross-entropy; return each image's loss (n,) and predicted class (n,)."""
     network.train()
     optimizer.zero_grad(set_to_none=True)
-    logits = network(batch)
+    logits = network(batch) if lengths is None else network(batch, lengths)
     losses = nn.functional.cross_entropy(logits, labels, reduction="none")
-    losses.mean().backward()  # type: ignore[no-untyped-call]
+    mean = losses.mean() if lengths is None else _mean_of_clips(losses, lengths)
+    mean.backward()  # type: ignore[no-untyped-call]
+    if isinstance(network, SequenceNetwork):
+        nn.utils.clip_grad_norm_(network.recurrent.parameters(), CLIP_NORM)
     optimizer.step()
     return losses.detach().double().cpu().numpy(), logits.detach().argmax(1).cpu().numpy()
 
 
+def _mean_of_clips(losses: Tensor, lengths: Sequence[int]) -> Tensor:
+    """Mean over clips of the mean over their blocks: every clip has the same weight, however long it is."""
+    return torch.stack([own.mean() for own in torch.split(losses, list(lengths))]).mean()
+
+
 def _validate(
-    network: Network, images: Rendered, side: Side, preparation: Preparation, device: torch.device, n_classes: int
+    network: AnyNetwork, images: Rendered, side: Side, preparation: Preparation, device: torch.device, n_classes: int
 ) -> _Tally:
     tally = _Tally(n_classes)
-    pictures = (images.batch(ids) for ids in batches(side.block_ids, 64))
-    outputs = outputs_of(network, pictures, preparation=preparation, device=device)
-    for index, (logits, _) in zip(batches(range(len(side.labels)), 64), outputs, strict=True):
+    parts = (
+        batches(range(len(side.labels)), WATCH_BATCH)
+        if side.lengths is None
+        else cut(range(len(side.labels)), side.lengths)
+    )
+    outputs = outputs_of_side(network, images, side, preparation=preparation, device=device)
+    for index, (logits, _) in zip(parts, outputs, strict=True):
         labels = side.labels[list(index)]
         losses = nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(labels), reduction="none")
         tally.add(losses.double().numpy(), labels, logits.argmax(1))
     return tally
+
+
+def outputs_of_side(
+    network: AnyNetwork,
+    images: Rendered,
+    side: Side,
+    *,
+    preparation: Preparation,
+    device: torch.device,
+    n_images: int = WATCH_BATCH,
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Logits and last features of a side's blocks, in its order: `n_images` at a time, or one of its clips."""
+    if side.lengths is None or not isinstance(network, SequenceNetwork):
+        pictures = (images.batch(ids) for ids in batches(side.block_ids, n_images))
+        return outputs_of(network, pictures, preparation=preparation, device=device)
+    clips = ((images.batch(ids) for ids in batches(own, n_images)) for own in cut(side.block_ids, side.lengths))
+    return outputs_of_clips(network, clips, preparation=preparation, device=device)
 
 
 def provenance(device: torch.device) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A trained model as a folder: its weights, and all that is needed to use them on new sound."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +8,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import ModelError
-from pipeline.models.networks import IMAGE_CHANNELS, Network
+from pipeline.models.networks import FLAT, IMAGE_CHANNELS, Network
 from pipeline.models.preparation import Preparation, load_preparation, save_preparation
+from pipeline.models.recurrent import AnyNetwork, Recurrence, SequenceNetwork
 from pipeline.store.files import read_json, sha256_of, write_json, written_whole
 
 WEIGHTS, CARD, PREPARATION = "weights.safetensors", "model.json", "preparation.safetensors"
@@ -32,14 +33,16 @@ class ModelCard:
     kind: str = "image"  # of representation
     n_channels: int = IMAGE_CHANNELS
     whiten: str = "none"
+    sequence: dict[str, Any] = field(default_factory=dict)  # what runs over a clip's blocks; empty: nothing does
     n_anomalous: int = 0  # values of hand-built features of its training blocks that were replaced
     weights_sha256: str = ""
     preparation_sha256: str = ""  # of what was fitted of the way into the network; empty: nothing was
 
 
-def save_model(folder: Path, network: Network, card: ModelCard, preparation: Preparation) -> None:
+def save_model(folder: Path, network: AnyNetwork, card: ModelCard, preparation: Preparation) -> None:
     """Write weights, what was fitted beside them, and card, each whole or not at all; the card names the digests."""
-    state = {key: value.detach().cpu().contiguous() for key, value in sorted(network.trunk.state_dict().items())}
+    own = network.state_to_save() if isinstance(network, SequenceNetwork) else network.trunk.state_dict()
+    state = {key: value.detach().cpu().contiguous() for key, value in sorted(own.items())}
     with written_whole(folder / WEIGHTS) as temporary:
         save_file(state, temporary)
     fitted = save_preparation(folder / PREPARATION, preparation)
@@ -50,7 +53,7 @@ def save_model(folder: Path, network: Network, card: ModelCard, preparation: Pre
     write_json(folder / CARD, {**asdict(card), **digests})
 
 
-def load_model(folder: Path) -> tuple[Network, ModelCard, Preparation]:
+def load_model(folder: Path) -> tuple[AnyNetwork, ModelCard, Preparation]:
     """Load a trained network, in evaluation mode on the CPU, its card, and the way into it.
 
     Raises
@@ -71,9 +74,23 @@ def load_model(folder: Path) -> tuple[Network, ModelCard, Preparation]:
             raise ModelError(f"{path}: missing or damaged (its SHA-256 is not the card's): run `dvc repro`")
     preparation = load_preparation(folder / PREPARATION, kind=card.kind, normalise=card.normalise, whiten=card.whiten)
     path = folder / WEIGHTS
-    network = Network(card.network, len(card.classes), card.n_channels)
     try:
-        network.load_weights(load_file(path), with_head=True)
-    except (SafetensorError, ModelError) as error:
+        network = _load_network(path, card)
+    except (SafetensorError, ModelError, TypeError) as error:
         raise ModelError(f"{path}: does not fit {card.network}: {' '.join(str(error).split())[:200]}") from None
     return network.eval(), card, preparation
+
+
+def _load_network(path: Path, card: ModelCard) -> AnyNetwork:
+    n_classes = len(card.classes)
+    network = None if card.network == FLAT else Network(card.network, n_classes, card.n_channels)
+    if card.sequence:
+        choice = dict(card.sequence)
+        n_features = choice.pop("n_features", 0)
+        sequence = SequenceNetwork(network, Recurrence(**choice), n_features=n_features, n_classes=n_classes)
+        sequence.load_saved(load_file(path))
+        return sequence
+    if network is None:
+        raise ModelError("its card names nothing that runs over the blocks")
+    network.load_weights(load_file(path), with_head=True)
+    return network

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from pipeline.console import say
 from pipeline.errors import ModelError
-from pipeline.models.networks import Network
 from pipeline.models.preparation import Preparation, blank_preparation
+from pipeline.models.recurrent import AnyNetwork, SequenceNetwork
 
 Item = TypeVar("Item")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -74,7 +74,7 @@ def batches(items: Sequence[Item], n: int) -> Iterator[Sequence[Item]]:
 
 @torch.inference_mode()
 def outputs_of(
-    network: Network, value_batches: Iterable[NDArray[Any]], *, preparation: Preparation, device: torch.device
+    network: AnyNetwork, value_batches: Iterable[NDArray[Any]], *, preparation: Preparation, device: torch.device
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Logits (n, n_classes) and last features (n, n_features) of each batch of rendered values (n, ...)."""
     network.eval()
@@ -83,7 +83,22 @@ def outputs_of(
         yield logits.float().cpu().numpy(), features.float().cpu().numpy()
 
 
-def refuse_unfit_shape(network: Network, name: str, shape: Sequence[int], *, kind: str, normalise: str) -> None:
+@torch.inference_mode()
+def outputs_of_clips(
+    network: SequenceNetwork, clips: Iterable[Iterable[NDArray[Any]]], *, preparation: Preparation, device: torch.device
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Logits (n, n_classes) and hidden states (n, n_units) of each clip's blocks, whose values come in parts.
+
+    A clip goes through alone, so its answers do not depend on what else is asked.
+    """
+    network.eval()
+    for parts in clips:
+        features = torch.cat([network.features_of(preparation.to_input(values, device)) for values in parts])
+        logits, hidden = network.recurrent(features, [len(features)])
+        yield logits.float().cpu().numpy(), hidden.float().cpu().numpy()
+
+
+def refuse_unfit_shape(network: AnyNetwork, name: str, shape: Sequence[int], *, kind: str, normalise: str) -> None:
     """Put blank values of a shape through a network on the CPU, so that one it cannot take is refused before work.
 
     Raises

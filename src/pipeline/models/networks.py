@@ -15,6 +15,7 @@ from pipeline.models.perceptrons import fc2, fc3
 IMAGENET_CLASSES = 1000
 IMAGE_CHANNELS = 3
 HEAD_DEVIATION = 0.01  # Krizhevsky et al. (2012), section 5
+FLAT = "flat"  # no network: a block's values as they are, for what runs over the blocks of a clip
 # Names of layers in torchvision's DenseNet weights, which are older than its rule of no dots within a name.
 _OLD_DENSENET_NAME = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)")
 
@@ -64,7 +65,7 @@ def refuse_unknown(name: str) -> None:
     ModelError
         If there is no such network.
     """
-    if name not in network_names():
+    if name != FLAT and name not in network_names():
         raise ModelError(f"model.name: there is no classification network {name!r}; e.g. alexnet, squeezenet1_1")
 
 
@@ -174,6 +175,8 @@ class _Pool(nn.AdaptiveAvgPool2d):
 
 def _build(name: str) -> nn.Module:
     refuse_unknown(name)
+    if name == FLAT:
+        raise ModelError(f"model.name: {FLAT} answers nothing by itself: set model.sequence to lstm or bilstm")
     if name in OWN_NETWORKS:
         return OWN_NETWORKS[name]()
     # Auxiliary heads only help ImageNet's own training from scratch; they are left out. The weights of both networks

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.errors import ModelError
-from pipeline.models.networks import OWN_NETWORKS, refuse_unknown, torchvision_models
+from pipeline.models.networks import FLAT, OWN_NETWORKS, refuse_unknown, torchvision_models
 from pipeline.store.files import read_json, sha256_of, write_json, written_whole
 
 SOURCE, WEIGHTS = "source.json", "weights.safetensors"
@@ -51,7 +51,7 @@ def fetch_weights(name: str, weights: str, *, expected_sha256: str | None, folde
 
 def _imagenet(name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Take torchvision's weights from its cache, or download them; the file's name holds the start of its digest."""
-    if name in OWN_NETWORKS:
+    if name in OWN_NETWORKS or name == FLAT:
         raise ModelError(f"model.weights: there are no imagenet weights of {name}: give random or a path")
     weights = torchvision_models().get_model_weights(name).DEFAULT
     cached = Path(torch.hub.get_dir()) / "checkpoints" / PurePosixPath(urlsplit(weights.url).path).name

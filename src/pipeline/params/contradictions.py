@@ -6,6 +6,7 @@ from pydantic import ValidationError
 
 from pipeline.params.represented import find_entry_problems, find_representation_problems
 from pipeline.params.sections import Params, Use
+from pipeline.params.sequential import find_order_problems
 
 LEAK = "augmented_before_split"  # in split.allow_leaks
 
@@ -82,6 +83,12 @@ def _member_problems(params: Params, name: str) -> list[str]:
     except ValidationError as error:
         return [f"members.{name}.{error.title.lower()}.{line}" for line in one_line_each(error)]
     found = find_entry_problems(model, params.representation.kind)
+    if model.sequence != "none":
+        found += find_order_problems(params, f"model.sequence: {model.sequence}")
+    elif model.name == "flat":
+        found.append("model.name: flat answers nothing by itself: set model.sequence to lstm or bilstm")
+    if model.name == "flat" and model.weights != "random":
+        found.append("model.weights: flat has no weights of its own: set it to random")
     if train.keep == "best" and params.split.validation == "none":
         found.append("train.keep: best needs a validation side: set split.validation, or keep the last weights")
     return found

@@ -315,6 +315,15 @@ class Model(Section):
     dropout: Annotated[float, Field(ge=0, le=0.9)] | None
     normalise: Literal["imagenet", "unit", "standard", "mean"]
     whiten: Literal["none", "zca", "own"]
+    sequence: Literal["none", "lstm", "bilstm"]
+    sequence_units: int = Field(ge=1, le=8192)
+    sequence_layers: int = Field(ge=1, le=16)
+    sequence_blocks: int = Field(ge=0, le=100000)
+
+    @property
+    def of_sequence(self) -> dict[str, Any]:
+        """What runs over the blocks of a clip."""
+        return {"kind": self.sequence, "units": self.sequence_units, "layers": self.sequence_layers}
 
 
 class Train(Section):

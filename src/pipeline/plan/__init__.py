@@ -93,7 +93,7 @@ def _measure_members(params: Params, counts: Counts, images: Rendered, names: li
     networks = {}
     for name in params.runs.members:
         model, train, _ = params.of_member(name)
-        own = model.name, model.dropout, model.normalise, model.whiten
+        own = model.name, model.dropout, model.normalise, model.whiten, *model.of_sequence.values()
         key = (*own, train.batch_images, train.optimizer, train.device, train.threads, train.deterministic)
         if key not in known:
             say(f"measuring {model.name}")

@@ -98,10 +98,14 @@ def _on_gpu(costs: NetworkCosts) -> bool:
 
 def _learning_bytes(job: Job, name: str, costs: NetworkCosts) -> int:
     """Weights, gradients and the optimizer's state; the best weights so far; what a batch keeps, and its gradients."""
-    _, train, _ = job.params.of_member(name)
+    model, train, _ = job.params.of_member(name)
+    n_images = train.batch_images
+    if model.sequence != "none":  # a clip, or a stretch of it, is the least that a batch holds
+        longest = max(job.counts.of_clip)
+        n_images = max(n_images, min(longest, model.sequence_blocks or longest))
     copies = 1 + {"adamw": 2, "sgd": 1 if train.momentum else 0}[train.optimizer]
     best = 2 * costs.state_bytes if train.keep == "best" else 0
-    batch = train.batch_images * (costs.saved_bytes + 2 * costs.largest_bytes + input_bytes(job.params))
+    batch = n_images * (costs.saved_bytes + 2 * costs.largest_bytes + input_bytes(job.params))
     # At the end the weights are copied once more to be written; what the batch kept is free by then.
     own = costs.state_bytes + copies * costs.trainable_bytes + best
     return round(KEPT * (own + max(batch, costs.state_bytes)))

@@ -5,6 +5,7 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,8 +13,9 @@ from torch import Tensor
 
 from pipeline.errors import ModelError
 from pipeline.models.inference import outputs_of, refuse_unfit_shape
-from pipeline.models.networks import IMAGENET_CLASSES, Network, start_network
+from pipeline.models.networks import IMAGENET_CLASSES, start_network
 from pipeline.models.preparation import Preparation, fit_preparation, n_channels_of
+from pipeline.models.recurrent import AnyNetwork, Recurrence, SequenceNetwork, start_sequence
 from pipeline.params.sections import Model, Train
 from pipeline.runs import PREDICT_BATCH, Compute
 from pipeline.store.rendered import Rendered
@@ -52,15 +54,19 @@ def measure_network(
         If there is no such network, or it cannot take images of this size.
     """
     device = Compute(train.device, train.threads, train.deterministic).prepare()
-    network = start_network(
-        model.name,
-        n_classes=n_classes,
-        weights=None,
-        init="torchvision",
-        seed=0,
-        dropout=model.dropout,
-        n_channels=n_channels_of(images.kind, images.shape),
-    )
+    options: dict[str, Any] = {
+        "n_classes": n_classes,
+        "weights": None,
+        "init": "torchvision",
+        "seed": 0,
+        "dropout": model.dropout,
+        "n_channels": n_channels_of(images.kind, images.shape),
+    }
+    network: AnyNetwork
+    if model.sequence == "none":
+        network = start_network(model.name, **options)
+    else:  # a batch is timed as one clip
+        network = start_sequence(model.name, Recurrence(**model.of_sequence), shape=images.shape, **options)
     refuse_unfit_shape(network, model.name, images.shape, kind=images.kind, normalise=model.normalise)
     way, _ = fit_preparation(images, sorted(set(block_ids)), normalise=model.normalise, whiten=model.whiten, seed=0)
     network.to(device)
@@ -70,7 +76,6 @@ def measure_network(
         n_images, seconds = _time_step(network, images, names, way, train, device)
         # A forward pass takes about a third of a step.
         predict, n_features = _time_predict(network, images, names[: min(3 * n_images, PREDICT_BATCH)], way, device)
-    head = sum(parameter.nbytes for parameter in network.head_parameters())
     state = sum(value.nbytes for value in network.state_dict().values())
     return NetworkCosts(
         device=str(device),
@@ -79,14 +84,24 @@ def measure_network(
         timed_images=n_images,
         trainable_bytes=sum(parameter.nbytes for parameter in network.parameters()),
         state_bytes=state,
-        imagenet_bytes=state - head + head // n_classes * IMAGENET_CLASSES,
+        imagenet_bytes=_imagenet_bytes(network, n_classes),
         saved_bytes=sum(saved) // 2,
         largest_bytes=max(saved) // 2,
         n_features=n_features,
     )
 
 
-def _saved_for_backward(network: Network, batch: Tensor) -> list[int]:
+def _imagenet_bytes(network: AnyNetwork, n_classes: int) -> int:
+    """Bytes of the network of each block, with the head that it was made with."""
+    own = network.blocks if isinstance(network, SequenceNetwork) else network
+    if own is None:
+        return 0
+    head: int = sum(parameter.nbytes for parameter in own.head_parameters())
+    state: int = sum(value.nbytes for value in own.state_dict().values())
+    return state - head + head // n_classes * IMAGENET_CLASSES
+
+
+def _saved_for_backward(network: AnyNetwork, batch: Tensor) -> list[int]:
     """Bytes of each tensor that a forward pass in training keeps for the backward pass, other than the weights."""
     own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     kept: dict[int, int] = {}
@@ -105,7 +120,7 @@ def _saved_for_backward(network: Network, batch: Tensor) -> list[int]:
 
 
 def _time_step(
-    network: Network, images: Rendered, names: Sequence[str], way: Preparation, train: Train, device: torch.device
+    network: AnyNetwork, images: Rendered, names: Sequence[str], way: Preparation, train: Train, device: torch.device
 ) -> tuple[int, float]:
     """How many images were in the step that was timed, and the seconds of a step of the whole batch.
 
@@ -125,7 +140,7 @@ def _time_step(
 
 
 def _step_seconds(
-    network: Network,
+    network: AnyNetwork,
     images: Rendered,
     names: Sequence[str],
     way: Preparation,
@@ -168,7 +183,7 @@ def _step_seconds(
 
 
 def _time_predict(
-    network: Network, images: Rendered, names: Sequence[str], way: Preparation, device: torch.device
+    network: AnyNetwork, images: Rendered, names: Sequence[str], way: Preparation, device: torch.device
 ) -> tuple[float, int]:
     """Seconds of one image, reading it too, and the number of features."""
     times = []
