@@ -6,7 +6,7 @@ import platform
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -21,8 +21,14 @@ from pipeline.models.networks import seeded
 from pipeline.models.preparation import Preparation
 from pipeline.models.recurrent import AnyNetwork, SequenceNetwork
 from pipeline.sequences import clip_batches, cut
-from pipeline.store.rendered import Rendered
 from pipeline.store.tables import CurvePoint
+
+
+class Blocks(Protocol):
+    """What holds the values of blocks, such as `store.rendered.Rendered`."""
+
+    def batch(self, block_ids: Sequence[str]) -> NDArray[Any]:
+        """Values (n, ...) of some blocks, in their order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +115,7 @@ class _Best:
 
 def train_network(
     network: AnyNetwork,
-    images: Rendered,
+    images: Blocks,
     training: Side,
     validation: Side | None,
     *,
@@ -258,7 +264,7 @@ def _mean_of_clips(losses: Tensor, lengths: Sequence[int]) -> Tensor:
 
 
 def _validate(
-    network: AnyNetwork, images: Rendered, side: Side, preparation: Preparation, device: torch.device, n_classes: int
+    network: AnyNetwork, images: Blocks, side: Side, preparation: Preparation, device: torch.device, n_classes: int
 ) -> _Tally:
     tally = _Tally(n_classes)
     parts = (
@@ -276,7 +282,7 @@ def _validate(
 
 def outputs_of_side(
     network: AnyNetwork,
-    images: Rendered,
+    images: Blocks,
     side: Side,
     *,
     preparation: Preparation,
