@@ -21,6 +21,8 @@ def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
         network_name=model.name,
         init=model.init,
         dropout=model.dropout,
+        options=model.options,
+        frozen=model.frozen,
         recipe=Recipe(
             seed=seed, normalise=model.normalise, whiten=model.whiten, jitter=Jitter(**p.augment.of_images), **chosen
         ),

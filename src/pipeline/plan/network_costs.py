@@ -13,7 +13,7 @@ from torch import Tensor
 from pipeline.errors import ModelError
 from pipeline.models.inference import outputs_of, refuse_unfit_shape
 from pipeline.models.networks import IMAGENET_CLASSES, Network, start_network
-from pipeline.models.preparation import Preparation, fit_preparation, n_channels_of
+from pipeline.models.preparation import Preparation, fit_preparation, input_shape_of
 from pipeline.params.sections import Model, Train
 from pipeline.runs import PREDICT_BATCH, Compute
 from pipeline.store.rendered import Rendered
@@ -59,7 +59,9 @@ def measure_network(
         init="torchvision",
         seed=0,
         dropout=model.dropout,
-        n_channels=n_channels_of(images.kind, images.shape),
+        shape=input_shape_of(images.kind, images.shape),
+        options=model.options,
+        frozen=model.frozen,
     )
     refuse_unfit_shape(network, model.name, images.shape, kind=images.kind, normalise=model.normalise)
     way, _ = fit_preparation(images, sorted(set(block_ids)), normalise=model.normalise, whiten=model.whiten, seed=0)
