@@ -354,7 +354,7 @@ def test_a_damaged_preparation_is_refused(in_corpus):
     ("name", "network", "words"),
     [
         ("features", SMALL, "cannot take 26 hand-built features .*use fc2 or fc3"),
-        ("stack", "fc2", "fc2 cannot take stacks of 2 x 32 x 40"),
+        ("features", "cnn", "cnn convolves images and stacks: it cannot take 26 hand-built features: use softmax"),
         ("stack", "vit_b_32", r"vit_b_32 cannot take stacks of 2 x 32 x 40 .*stack\.height and stack\.width"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,8 @@ from pipeline.console import say, track
 from pipeline.errors import SplitError, StoreError
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
 from pipeline.models.inference import choose_device, prepare_torch, refuse_unfit_shape
-from pipeline.models.networks import start_network
-from pipeline.models.preparation import fit_preparation, n_channels_of
-from pipeline.models.recurrent import Recurrence, SequenceNetwork, start_sequence
+from pipeline.models.preparation import fit_preparation, input_shape_of
+from pipeline.models.recurrent import NO_RECURRENCE, Recurrence, SequenceNetwork, start_classifier
 from pipeline.models.weights import read_weights
 from pipeline.sequences import count_gapped, order_clips
 from pipeline.store.files import write_json
@@ -35,7 +34,6 @@ from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, CurvePoint, LiveTable, SpectrogramFile, read_rows
 from pipeline.train import Recipe, Side, outputs_of_side, provenance, train_network
 
-NO_RECURRENCE = Recurrence()
 PREDICT_BATCH = 64  # images; fixed, because sums in another order give other last digits
 
 
@@ -90,6 +88,8 @@ def train_run(
     recipe: Recipe,
     validation: str,
     compute: Compute,
+    options: Mapping[str, Any] | None = None,
+    frozen: int | str | Sequence[str] = 0,
     balanced: bool = False,
     seed: int = 0,
     recurrence: Recurrence = NO_RECURRENCE,
@@ -97,8 +97,9 @@ def train_run(
     """Train one member on one fold's training side; write its model, its provenance and its learning curves.
 
     `validation` says which side is watched, and chosen on if the recipe keeps the best: none, fraction (the validation
-    side) or test. Altered blocks of training clips are learned from beside their own; with `balanced`, as many of each
-    class, chosen by `seed`. With a `recurrence` the items are clips: it runs over what the network makes of each block.
+    side) or test. `options` are of our own networks; `frozen` layers do not learn. Altered blocks of training clips are
+    learned from beside their own; with `balanced`, as many of each class, chosen by `seed`. With a `recurrence` the
+    items are clips: it runs over what the network makes of each block.
 
     Raises
     ------
@@ -120,19 +121,18 @@ def train_run(
     watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
     key = run_key(fold_index, member)
     with open_rendered(listed) as images, LiveTable(curves_csv(key), CurvePoint) as curves:
-        n_channels = n_channels_of(images.kind, images.shape)
-        options: dict[str, Any] = {
-            "n_classes": len(fold.classes),
-            "weights": state,
-            "init": init,
-            "seed": recipe.seed,
-            "dropout": dropout,
-            "n_channels": n_channels,
-        }
-        network = (
-            start_sequence(network_name, recurrence, shape=images.shape, **options)
-            if in_order
-            else start_network(network_name, **options)
+        shape = input_shape_of(images.kind, images.shape)
+        network = start_classifier(
+            network_name,
+            recurrence,
+            n_classes=len(fold.classes),
+            weights=state,
+            init=init,
+            seed=recipe.seed,
+            dropout=dropout,
+            shape=shape,
+            options=options,
+            frozen=frozen,
         )
         refuse_unfit_shape(network, network_name, images.shape, kind=images.kind, normalise=recipe.normalise)
         preparation, n_anomalous = fit_preparation(
@@ -156,6 +156,7 @@ def train_run(
         )
         card = ModelCard(
             network=network_name,
+            shape=shape,
             classes=fold.classes,
             representation=images.representation,
             normalise=recipe.normalise,
@@ -166,7 +167,7 @@ def train_run(
             kept_iteration=kept,
             selected_on_test=watched == "test" and recipe.keep == "best",
             kind=images.kind,
-            n_channels=n_channels,
+            options=network.options,
             whiten=recipe.whiten,
             sequence=network.about if isinstance(network, SequenceNetwork) else {},
             n_anomalous=n_anomalous,

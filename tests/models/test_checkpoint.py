@@ -19,6 +19,7 @@ from pipeline.models.preparation import Preparation
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 MADE = ModelCard(
     network="squeezenet1_1",
+    shape=(3, 64, 48),
     classes=("anger", "joy", "neutral"),
     representation={"window": "hamming", "low_db": -130.0, "height": 64, "window_seconds": None},
     normalise="imagenet",

@@ -255,8 +255,10 @@ def test_flat_sees_the_values_as_they_are():
 def test_flat_alone_or_with_weights_is_refused(tmp_path):
     with pytest.raises(ModelError, match=r"flat answers nothing by itself: set model\.sequence to lstm or bilstm"):
         Network("flat", 3)
-    with pytest.raises(ModelError, match=r"model\.weights: flat .* has no weights: set it to random"):
-        started("flat", weights={"a": torch.zeros(1)})
+    for key, value in {"weights": {"a": torch.zeros(1)}, "frozen": 1, "options": {"hidden": [3]}}.items():
+        named = {"options": "hidden"}.get(key, key)
+        with pytest.raises(ModelError, match=rf"model\.{named}: flat .* has no layers: set model\.weights to random"):
+            started("flat", **{key: value})
     assert fetch_weights("flat", "random", expected_sha256=None, folder=tmp_path)["network"] == "flat"
     with pytest.raises(ModelError, match="there are no imagenet weights of flat"):
         fetch_weights("flat", "imagenet", expected_sha256=None, folder=tmp_path)
@@ -285,7 +287,7 @@ def test_a_shape_that_the_network_cannot_take_is_refused():
     with pytest.raises(ModelError, match="vit_b_32 cannot take images of 40 x 36 pixels"):
         refuse_unfit_shape(started("vit_b_32"), "vit_b_32", (40, 36, 3), kind="image", normalise="unit")
     refuse_unfit_shape(started(), SMALL, (40, 36, 3), kind="image", normalise="unit")
-    refuse_unfit_shape(started("flat", shape=(40, 36, 3)), "flat", (40, 36, 3), kind="image", normalise="unit")
+    refuse_unfit_shape(started("flat"), "flat", (40, 36, 3), kind="image", normalise="unit")
 
 
 # saved
@@ -294,6 +296,7 @@ def test_a_shape_that_the_network_cannot_take_is_refused():
 def card_of(network, name):
     return ModelCard(
         network=name,
+        shape=(3, 40, 36),
         classes=("anger", "joy", "neutral"),
         representation={},
         normalise="unit",

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import ModelError
-from pipeline.models.networks import FLAT, IMAGE_CHANNELS, Network
+from pipeline.models.networks import FLAT, Network
 from pipeline.models.preparation import Preparation, load_preparation, save_preparation
 from pipeline.models.recurrent import AnyNetwork, Recurrence, SequenceNetwork
 from pipeline.store.files import read_json, sha256_of, write_json, written_whole
@@ -21,6 +21,7 @@ class ModelCard:
     """What must be known of a trained network to use it."""
 
     network: str
+    shape: tuple[int, ...]  # of one input: channels, height, width, or the number of features
     classes: tuple[str, ...]
     representation: dict[str, Any]  # how sound becomes its input: all parameters
     normalise: str  # how values enter the network
@@ -30,8 +31,8 @@ class ModelCard:
     images_sha256: dict[str, str]  # content of each corpus's images that it was trained on
     kept_iteration: int
     selected_on_test: bool
+    options: dict[str, Any] = field(default_factory=dict)  # of one of our own networks
     kind: str = "image"  # of representation
-    n_channels: int = IMAGE_CHANNELS
     whiten: str = "none"
     sequence: dict[str, Any] = field(default_factory=dict)  # what runs over a clip's blocks; empty: nothing does
     n_anomalous: int = 0  # values of hand-built features of its training blocks that were replaced
@@ -63,7 +64,7 @@ def load_model(folder: Path) -> tuple[AnyNetwork, ModelCard, Preparation]:
     """
     values = read_json(folder / CARD)
     try:
-        card = ModelCard(**{**values, "classes": tuple(values["classes"])})
+        card = ModelCard(**{**values, "classes": tuple(values["classes"]), "shape": tuple(values["shape"])})
     except (TypeError, KeyError) as error:
         raise ModelError(f"{folder / CARD}: not a model card of this version ({error}): train again") from None
     digests = {folder / WEIGHTS: card.weights_sha256}
@@ -83,7 +84,7 @@ def load_model(folder: Path) -> tuple[AnyNetwork, ModelCard, Preparation]:
 
 def _load_network(path: Path, card: ModelCard) -> AnyNetwork:
     n_classes = len(card.classes)
-    network = None if card.network == FLAT else Network(card.network, n_classes, card.n_channels)
+    network = None if card.network == FLAT else Network(card.network, n_classes, card.shape, card.options)
     if card.sequence:
         choice = dict(card.sequence)
         n_features = choice.pop("n_features", 0)

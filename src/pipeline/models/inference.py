@@ -119,7 +119,7 @@ def refuse_unfit_shape(network: AnyNetwork, name: str, shape: Sequence[int], *, 
         fix = {
             "image": "set image.height and image.width to the size that it was made for, 224 for most",
             "stack": "set stack.height and stack.width to the size that it was made for, 224 for most",
-            "features": "use fc2 or fc3, or another representation.kind",
+            "features": "use fc2 or fc3 or softmax, or another representation.kind",
         }[kind]
         what = {"image": f"images of {size}", "stack": f"stacks of {size}", "features": f"{size} hand-built features"}
         raise ModelError(f"model.name: {name} cannot take {what[kind]} ({reason}): {fix}") from None

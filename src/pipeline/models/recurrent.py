@@ -150,6 +150,11 @@ class SequenceNetwork(nn.Module):
         """Parameters of what each block goes through."""
         return [] if self.blocks is None else self.blocks.trunk_parameters()
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """Of the network of each block, if it is one of our own."""
+        return {} if self.blocks is None else self.blocks.options
+
     def state_to_save(self) -> dict[str, Tensor]:
         """All weights but those of the head that answers nothing."""
         state = {f"recurrent.{key}": value for key, value in self.recurrent.state_dict().items()}
@@ -185,39 +190,57 @@ class SequenceNetwork(nn.Module):
 
 
 AnyNetwork = Network | SequenceNetwork
+NO_RECURRENCE = Recurrence()
+
+
+def start_classifier(name: str, recurrence: Recurrence = NO_RECURRENCE, **options: Any) -> AnyNetwork:
+    """Start the network `name`, or if there is a recurrence that over it: see `start_network` and `start_sequence`."""
+    return start_network(name, **options) if recurrence.kind == "none" else start_sequence(name, recurrence, **options)
 
 
 def start_sequence(
     name: str,
     recurrence: Recurrence,
     *,
-    shape: Sequence[int],
     n_classes: int,
     weights: Mapping[str, Tensor] | None,
     init: str,
     seed: int,
+    shape: Sequence[int],
     dropout: float | None = None,
-    **options: Any,
+    options: Mapping[str, Any] | None = None,
+    frozen: int | str | Sequence[str] = 0,
 ) -> SequenceNetwork:
     """Build an LSTM over the features of the network `name`, and set its starting weights.
 
-    The parameters are those of `start_network`, which gets `options` too; `shape` is that of one rendered block. `init`
-    kaiming draws the LSTM as `Recurrent.draw` says, torchvision as torch does (uniform up to 1 / sqrt(units)).
-    `dropout` is between the layers of the LSTM too, None stands for none there.
+    The parameters are those of `start_network`. `init` kaiming draws the LSTM as `Recurrent.draw` says, torchvision as
+    torch does (uniform up to 1 / sqrt(units)). `dropout` is between the layers of the LSTM too, where None means none.
 
     Raises
     ------
     ModelError
-        As `start_network` does, and for weights of `flat`, which has none.
+        As `start_network` does, and for weights, options or frozen layers of `flat`, which has none.
     """
     blocks = None
     if name == FLAT:
-        if weights is not None:
-            raise ModelError(f"model.weights: {FLAT} passes a block's values on and has no weights: set it to random")
+        given = {"weights": weights is not None, "frozen": frozen not in (0, ()), **dict.fromkeys(options or {}, True)}
+        if wrong := [key for key, is_given in given.items() if is_given]:
+            raise ModelError(
+                f"model.{wrong[0]}: {FLAT} passes a block's values on and has no layers: set model.weights to random, "
+                "model.frozen to 0, and leave the others empty"
+            )
         n_features = int(np.prod(shape))
     else:
         blocks = start_network(
-            name, n_classes=n_classes, weights=weights, init=init, seed=seed, dropout=dropout, **options
+            name,
+            n_classes=n_classes,
+            weights=weights,
+            init=init,
+            seed=seed,
+            dropout=dropout,
+            shape=shape,
+            options=options,
+            frozen=frozen,
         )
         n_features = entering(blocks)
     with seeded(seed):

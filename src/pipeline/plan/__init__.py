@@ -8,7 +8,7 @@ from pipeline.augment.attach import LEAK
 from pipeline.console import n_workers, say
 from pipeline.errors import CorpusError, SplitError
 from pipeline.models.inference import choose_device
-from pipeline.models.networks import refuse_unknown
+from pipeline.models.networks import refuse_options
 from pipeline.params.sections import Model, Params
 from pipeline.plan.counts import Counts, Sides, count_blocks, deal
 from pipeline.plan.fit import misfits, refusals, unknown_names
@@ -51,7 +51,7 @@ def plan_work(params: Params) -> tuple[str, bool]:
 
 def _measured(params: Params) -> Job:
     for model, train, _ in map(params.of_member, params.runs.members):
-        refuse_unknown(model.name)
+        refuse_options(model.name, model.options)
         choose_device(train.device)
     survey = survey_corpora(params)
     counts = count_blocks(survey.clips, params)
@@ -93,8 +93,8 @@ def _measure_members(params: Params, counts: Counts, images: Rendered, names: li
     networks = {}
     for name in params.runs.members:
         model, train, _ = params.of_member(name)
-        own = model.name, model.dropout, model.normalise, model.whiten, *model.of_sequence.values()
-        key = (*own, train.batch_images, train.optimizer, train.device, train.threads, train.deterministic)
+        own = model.model_copy(update={"weights": "random", "weights_sha256": None, "init": "torchvision"})
+        key = (own, train.batch_images, train.optimizer, train.device, train.threads, train.deterministic)
         if key not in known:
             say(f"measuring {model.name}")
             known[key] = measure_network(model, train, n_classes=len(counts.by_label), images=images, block_ids=names)

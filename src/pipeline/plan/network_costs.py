@@ -5,7 +5,6 @@ import io
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +12,9 @@ from torch import Tensor
 
 from pipeline.errors import ModelError
 from pipeline.models.inference import outputs_of, refuse_unfit_shape
-from pipeline.models.networks import IMAGENET_CLASSES, start_network
-from pipeline.models.preparation import Preparation, fit_preparation, n_channels_of
-from pipeline.models.recurrent import AnyNetwork, Recurrence, SequenceNetwork, start_sequence
+from pipeline.models.networks import IMAGENET_CLASSES
+from pipeline.models.preparation import Preparation, fit_preparation, input_shape_of
+from pipeline.models.recurrent import AnyNetwork, Recurrence, start_classifier
 from pipeline.params.sections import Model, Train
 from pipeline.runs import PREDICT_BATCH, Compute
 from pipeline.store.rendered import Rendered
@@ -54,19 +53,18 @@ def measure_network(
         If there is no such network, or it cannot take images of this size.
     """
     device = Compute(train.device, train.threads, train.deterministic).prepare()
-    options: dict[str, Any] = {
-        "n_classes": n_classes,
-        "weights": None,
-        "init": "torchvision",
-        "seed": 0,
-        "dropout": model.dropout,
-        "n_channels": n_channels_of(images.kind, images.shape),
-    }
-    network: AnyNetwork
-    if model.sequence == "none":
-        network = start_network(model.name, **options)
-    else:  # a batch is timed as one clip
-        network = start_sequence(model.name, Recurrence(**model.of_sequence), shape=images.shape, **options)
+    network = start_classifier(
+        model.name,
+        Recurrence(**model.of_sequence),  # a batch is timed as one clip
+        n_classes=n_classes,
+        weights=None,
+        init="torchvision",
+        seed=0,
+        dropout=model.dropout,
+        shape=input_shape_of(images.kind, images.shape),
+        options=model.options,
+        frozen=model.frozen,
+    )
     refuse_unfit_shape(network, model.name, images.shape, kind=images.kind, normalise=model.normalise)
     way, _ = fit_preparation(images, sorted(set(block_ids)), normalise=model.normalise, whiten=model.whiten, seed=0)
     network.to(device)
@@ -76,6 +74,7 @@ def measure_network(
         n_images, seconds = _time_step(network, images, names, way, train, device)
         # A forward pass takes about a third of a step.
         predict, n_features = _time_predict(network, images, names[: min(3 * n_images, PREDICT_BATCH)], way, device)
+    head = sum(parameter.nbytes for parameter in network.head_parameters())
     state = sum(value.nbytes for value in network.state_dict().values())
     return NetworkCosts(
         device=str(device),
@@ -84,21 +83,11 @@ def measure_network(
         timed_images=n_images,
         trainable_bytes=sum(parameter.nbytes for parameter in network.parameters()),
         state_bytes=state,
-        imagenet_bytes=_imagenet_bytes(network, n_classes),
+        imagenet_bytes=state - head + head // n_classes * IMAGENET_CLASSES,
         saved_bytes=sum(saved) // 2,
         largest_bytes=max(saved) // 2,
         n_features=n_features,
     )
-
-
-def _imagenet_bytes(network: AnyNetwork, n_classes: int) -> int:
-    """Bytes of the network of each block, with the head that it was made with."""
-    own = network.blocks if isinstance(network, SequenceNetwork) else network
-    if own is None:
-        return 0
-    head: int = sum(parameter.nbytes for parameter in own.head_parameters())
-    state: int = sum(value.nbytes for value in own.state_dict().values())
-    return state - head + head // n_classes * IMAGENET_CLASSES
 
 
 def _saved_for_backward(network: AnyNetwork, batch: Tensor) -> list[int]:
