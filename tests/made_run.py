@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.models.recurrent import NO_RECURRENCE
 from pipeline.models.weights import fetch_weights
 from pipeline.runs import Compute, train_run
 from pipeline.split.choices import Choices
@@ -183,7 +184,17 @@ def list_images():
     write_rows(SPECTROGRAMS_LIST, SpectrogramFile, [row])
 
 
-def train(fold, member="a", *, network=SMALL, validation="none", dropout=None, **changed):
+def train(
+    fold,
+    member="a",
+    *,
+    network=SMALL,
+    validation="none",
+    dropout=None,
+    recurrence=NO_RECURRENCE,
+    balanced=False,
+    **changed,
+):
     """Fetch random starting weights and train one member on one fold."""
     fetch_weights(network, "random", expected_sha256=None, folder=weights_folder(member))
     train_run(
@@ -195,6 +206,8 @@ def train(fold, member="a", *, network=SMALL, validation="none", dropout=None, *
         recipe=recipe(**changed),
         validation=validation,
         compute=ON_CPU,
+        recurrence=recurrence,
+        balanced=balanced,
     )
 
 

@@ -290,5 +290,48 @@ def test_altered_images_need_images(key):
         parse_params(changed(**{f"augment__{key}": 0.5}, representation__kind="stack", model__normalise="standard"))
 
 
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"split__by": "block"}, "split.by block deals them to several sides: set it to clip or a wider field"),
+        ({"split__balance": "train"}, "split.balance train drops random ones: set it to none"),
+        ({"split__balance": "all"}, "split.balance all drops random ones: set it to none"),
+        (
+            {"split__method": "matched", "split__matched_on": "speaker", "runs__folds": [0]},
+            "split.method matched draws random ones: set it to kfold, holdout or leave_one_out",
+        ),
+        (
+            {"augment__sound": "nine", "split__allow_leaks": [LEAK]},
+            f"{LEAK} in split.allow_leaks deals altered ones to all sides: leave it out",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["lstm", "bilstm"])
+def test_what_tears_clips_is_refused_where_their_order_counts(kind, keys, words):
+    own = {"split__balance": "none", **keys}
+    parse_params(changed(**own, model__sequence="none"))
+    with pytest.raises(ParamsError) as caught:
+        parse_params(changed(**own, model__sequence=kind))
+    text = f"params.yaml: model.sequence: {kind} needs a clip's blocks together and in their order, and {words}"
+    assert str(caught.value).startswith(text)
+    with pytest.raises(ParamsError, match=f"model.sequence: {kind} needs"):
+        parse_params(changed(**own, members__a__model={"sequence": kind}))
+
+
+def test_sequences_of_whole_clips_are_taken():
+    for sound in ("none", "nine"):
+        model = parse_params(changed(split__balance="none", model__sequence="bilstm", augment__sound=sound)).model
+        assert model.of_sequence == {"kind": "bilstm", "units": 128, "layers": 1}
+
+
+def test_flat_values_need_a_sequence_and_have_no_weights():
+    own = {"split__balance": "none", "model__name": "flat"}
+    parse_params(changed(**own, model__sequence="lstm"))
+    with pytest.raises(ParamsError, match=r"model\.name: flat answers nothing by itself: set model\.sequence to lstm"):
+        parse_params(changed(**own))
+    with pytest.raises(ParamsError, match=r"model\.weights: flat has no weights of its own: set it to random"):
+        parse_params(changed(**own, model__sequence="lstm", model__weights="imagenet"))
+
+
 def test_whole_clips_are_never_on_two_sides():
     parse_params(changed(augment__sound="nine", split__by="block", slice__whole_clips=True))
