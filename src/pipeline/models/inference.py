@@ -1,5 +1,6 @@
 """Blocks through a network: devices, and the outputs of many blocks in batches."""
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -109,10 +110,17 @@ def refuse_unfit_shape(network: AnyNetwork, name: str, shape: Sequence[int], *, 
     dtype = np.uint8 if kind == "image" else np.float32
     blank = np.zeros((2, *shape), dtype=dtype)
     preparation = blank_preparation(kind, shape, normalise=normalise)
-    try:
+    with explained_unfit(name, shape, kind=kind):
         ((logits, _),) = outputs_of(network, [blank], preparation=preparation, device=torch.device("cpu"))
         if logits.ndim != 2:
-            raise ValueError(f"its answer has the shape {logits.shape}")  # noqa: TRY301 - told as what torch raises
+            raise ValueError(f"its answer has the shape {logits.shape}")
+
+
+@contextlib.contextmanager
+def explained_unfit(name: str, shape: Sequence[int], *, kind: str) -> Iterator[None]:
+    """Turn what torch says of a shape that a network cannot take into one line with the fix."""
+    try:
+        yield
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         reason = " ".join(str(error).split())[:120]
         size = f"{shape[0]} x {shape[1]} pixels" if kind == "image" else " x ".join(str(n) for n in shape)

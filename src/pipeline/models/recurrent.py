@@ -62,6 +62,9 @@ class Recurrent(nn.Module):
 
     def forward(self, features: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Logits (n, n_classes) and hidden states (n, n_units) of sequences that lie one after the other, (n, ...)."""
+        if len(lengths) == 1:  # nothing to fill up
+            hidden = self.lstm(features[None])[0][0]
+            return self.classes(hidden), hidden
         padded = pad_sequence(
             list(torch.split(features, list(lengths))), batch_first=True
         )  # (batch, steps, n_features)
@@ -123,6 +126,9 @@ class SequenceNetwork(nn.Module):
         super().__init__()
         self.about = {**asdict(recurrence), "n_features": n_features}  # what the weights fit, for the model's card
         self.blocks = blocks
+        self.name = FLAT if blocks is None else blocks.name
+        for parameter in blocks.head_parameters() if blocks else ():
+            parameter.requires_grad_(False)
         self.recurrent = Recurrent(recurrence, n_features=n_features, n_classes=n_classes, dropout=dropout)
 
     def features_of(self, values: Tensor) -> Tensor:

@@ -15,7 +15,8 @@ from pipeline.plan.fit import misfits, refusals, unknown_names
 from pipeline.plan.job import Job
 from pipeline.plan.machine import present_machine
 from pipeline.plan.model_needs import model_needs
-from pipeline.plan.network_costs import NetworkCosts, measure_network
+from pipeline.plan.network_costs import measure_network
+from pipeline.plan.network_counts import NetworkCosts
 from pipeline.plan.page import page
 from pipeline.plan.sound_costs import measured_sound
 from pipeline.plan.sound_needs import sound_needs

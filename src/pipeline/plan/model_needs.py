@@ -4,12 +4,11 @@ from pipeline.baselines import THUMBNAIL_CELLS
 from pipeline.models.preparation import n_channels_of
 from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, Job, Need, block_bytes, input_bytes, rows_in_chunks
-from pipeline.plan.network_costs import NetworkCosts
+from pipeline.plan.network_counts import KEPT, NetworkCosts, copies_to_learn
 from pipeline.runs import PREDICT_BATCH
 from pipeline.words import amount
 
 DRAW_SECONDS = 1e-7  # of one unit in one resample
-KEPT = 1.25  # what the allocator keeps of freed memory; measured: 1.10 (SqueezeNet) to 1.40 (ResNet-18)
 SKLEARN_BYTES = 80_000_000
 
 
@@ -103,11 +102,10 @@ def _learning_bytes(job: Job, name: str, costs: NetworkCosts) -> int:
     if model.sequence != "none":  # a clip, or a stretch of it, is the least that a batch holds
         longest = max(job.counts.of_clip)
         n_images = max(n_images, min(longest, model.sequence_blocks or longest))
-    copies = 1 + {"adamw": 2, "sgd": 1 if train.momentum else 0}[train.optimizer]
     best = 2 * costs.state_bytes if train.keep == "best" else 0
     batch = n_images * (costs.saved_bytes + 2 * costs.largest_bytes + input_bytes(job.params))
     # At the end the weights are copied once more to be written; what the batch kept is free by then.
-    own = costs.state_bytes + copies * costs.trainable_bytes + best
+    own = costs.state_bytes + copies_to_learn(train) * costs.trainable_bytes + best
     return round(KEPT * (own + max(batch, costs.state_bytes)))
 
 
