@@ -419,3 +419,41 @@ def test_what_is_counted_is_what_is_measured(monkeypatch):
 def test_our_own_networks_refuse_in_a_plan_what_is_not_theirs(monkeypatch):
     with pytest.raises(ModelError, match=r"model\.hidden: fc2 has 1 hidden layer, not 2"):
         measured(Blank(16, 20, 3), 10**12, monkeypatch, model__name="fc2", model__hidden=[8, 8])
+
+
+SEQUENCE = {"model__sequence": "bilstm", "model__sequence_units": 8, "split__balance": "none"}
+
+
+def test_a_batch_of_sequences_holds_the_longest_clip_or_a_stretch_of_it():
+    long = [clip(2001, label, path=f"{label}{number}") for label in ("joy", "anger") for number in range(3)]
+
+    def batch(**keys):
+        """Bytes of a batch beside the weights, of 2000 blocks of a clip: 1.335 MB each, as above."""
+        made = params(train__optimizer="sgd", train__momentum=0.0, image__height=100, image__width=50, **keys)
+        return needs(long, made)["train_model"].memory / 1.25e6
+
+    one_more = batch(**SEQUENCE, train__batch_images=3000) - batch(**SEQUENCE, train__batch_images=2000)
+    assert one_more == pytest.approx(1.335 * 1000)
+    assert batch(**SEQUENCE, train__batch_images=8) == batch(**SEQUENCE, train__batch_images=2000)
+    stretch = {**SEQUENCE, "model__sequence_blocks": 500}
+    assert batch(**stretch, train__batch_images=8) == pytest.approx(
+        batch(**SEQUENCE, train__batch_images=8) - 1.335 * 1500
+    )
+    alone = {**SEQUENCE, "model__sequence": "none"}
+    assert batch(**alone, train__batch_images=500) == pytest.approx(batch(**stretch, train__batch_images=8))
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("free", [0, 10**12])
+def test_recurrent_networks_are_counted_and_measured(monkeypatch, free):
+    images, keys = Blank(16, 20, 3), {**SEQUENCE, "model__dropout": 0.0}
+    # two directions of four gates of 8 units, each with two biases, and the linear layer of 7 classes
+    flat = 4 * (2 * 4 * 8 * (16 * 20 * 3 + 8 + 2) + 7 * (16 + 1))
+    costs = measured(images, free, monkeypatch, model__name="flat", **keys)
+    assert costs.state_bytes == costs.trainable_bytes == flat
+    assert costs.n_features == 16
+    assert costs.step_seconds > 0
+    both = measured(images, free, monkeypatch, model__name="fc2", **keys)
+    trunk, recurrent = 4 * (16 * 20 * 3 * 64 + 64), 4 * (2 * 4 * 8 * (64 + 8 + 2) + 7 * (16 + 1))
+    assert both.trainable_bytes == trunk + recurrent
+    assert both.imagenet_bytes == trunk + 4 * 1000 * 65
