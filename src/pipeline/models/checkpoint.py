@@ -75,6 +75,6 @@ def load_model(folder: Path) -> tuple[Network, ModelCard, Preparation]:
     try:
         network = Network(card.network, len(card.classes), card.shape, card.options)
         network.load_weights(load_file(path), with_head=True)
-    except (SafetensorError, ModelError) as error:
+    except (SafetensorError, ModelError, TypeError, ValueError, LookupError, RuntimeError) as error:
         raise ModelError(f"{path}: does not fit {card.network}: {' '.join(str(error).split())[:200]}") from None
     return network.eval(), card, preparation
