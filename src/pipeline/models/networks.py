@@ -183,8 +183,8 @@ class Network(nn.Module):
         """Set the weights of the trunk, converted to its types, and those of the head too or not.
 
         Counters of batches may be missing, as they are in older files, and old names of DenseNet's layers are known.
-        Without the head, a first layer of three channels serves any other number: each channel gets the mean of its weights over the three,
-        times three over their number, so that equal channels are answered as before.
+        Without the head, a first layer of three channels serves any other number: each channel gets the mean of its
+        weights over the three, times three over their number, so that equal channels are answered as before.
 
         Raises
         ------
