@@ -93,6 +93,9 @@ RUNS = {
     "mfcc_own": ("mfcc", SMALL, "mean", "own"),
     "fc2": ("features", "fc2", "standard", "none"),
     "fc3": ("features", "fc3", "mean", "none"),
+    "softmax": ("features", "softmax", "standard", "none"),
+    "full_height": ("stack", "anand_r3", "mean", "none"),
+    "square": ("image", "anand_s1", "imagenet", "none"),
 }
 IN_A_NEW_PROCESS = """
 import sys, numpy, torch

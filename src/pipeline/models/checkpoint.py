@@ -77,7 +77,7 @@ def load_model(folder: Path) -> tuple[AnyNetwork, ModelCard, Preparation]:
     path = folder / WEIGHTS
     try:
         network = _load_network(path, card)
-    except (SafetensorError, ModelError, TypeError) as error:
+    except (SafetensorError, ModelError, TypeError, ValueError, LookupError, RuntimeError) as error:
         raise ModelError(f"{path}: does not fit {card.network}: {' '.join(str(error).split())[:200]}") from None
     return network.eval(), card, preparation
 

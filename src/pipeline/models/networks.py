@@ -183,9 +183,9 @@ class Network(nn.Module):
     def load_weights(self, weights: Mapping[str, Tensor], *, with_head: bool) -> None:
         """Set the weights of the trunk, converted to its types, and those of the head too or not.
 
-        Counters of batches may be missing, as they are in older files, and old names of DenseNet's layers are known. A
-        first layer of three channels serves any other number: each channel gets the mean of its weights over the three,
-        times three over their number, so that equal channels are answered as before.
+        Counters of batches may be missing, as they are in older files, and old names of DenseNet's layers are known.
+        Without the head, a first layer of three channels serves any other number: each channel gets the mean of its
+        weights over the three, times three over their number, so that equal channels are answered as before.
 
         Raises
         ------
@@ -195,7 +195,7 @@ class Network(nn.Module):
         own = self.trunk.state_dict()  # it carries the layers' versions, which MNASNet asks for and files do not keep
         given = {_OLD_DENSENET_NAME.sub(r"\1\2", key): value for key, value in weights.items()}
         first = f"{self.first_name}.weight"
-        if self.first_name and first in given and given[first].shape != own[first].shape:
+        if self.first_name and not with_head and first in given and given[first].shape != own[first].shape:
             given[first] = _spread(given[first], own[first].shape)
         wanted = [key for key in own if with_head or not key.startswith(self.head_name + ".")]
         wrong = [key for key in wanted if not _fits(key, given.get(key), own[key])]
