@@ -1,8 +1,8 @@
 """Classifiers that are fitted in one go, with one interface: rows of numbers and labels -> log-probabilities.
 
-docs/estimators.md says of each what it computes. All standardise their columns by the training rows first, and leave out
-those that are constant there. A saved estimator is one file of safetensors, arrays and a JSON text; nothing is pickled,
-and a pickle in its place is refused unread.
+docs/estimators.md says of each what it computes. All standardise their columns by the training rows first, and leave
+out those that are constant there. A saved estimator is one file of safetensors, arrays and a JSON text; nothing is
+pickled, and a pickle in its place is refused unread.
 """
 
 import json
@@ -18,13 +18,13 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.errors import ModelError
 from pipeline.models.fitting import KINDS, Options, Rows, fit_form
-from pipeline.models.scores import Floats, Form, form_arrays, form_name, form_of_arrays
+from pipeline.models.scores import Floats, Form, form_arrays, form_name, form_of_arrays, in_rows
 from pipeline.store.files import written_whole
 
 __all__ = ["KINDS", "LOWEST", "Estimator", "Options", "fit_estimator", "load_estimator", "save_estimator"]
 
-# No log-probability is below this, that of a class without training rows included: exp() of it is still a normal number,
-# sums and means of many stay finite, and no sensible sum of probabilities is touched.
+# No log-probability is below this, that of a class without training rows included: exp() of it is still a normal
+# number, sums and means of many stay finite, and no sensible sum of probabilities is touched.
 LOWEST = -700.0
 CONSTANT = 1e-6  # of a column's largest value: less deviation is the rounding of single precision
 ABOUT = "estimator"  # key of the JSON text
@@ -59,7 +59,7 @@ class Estimator:
             raise ModelError(f"{self.kind} was fitted to {self.n_values} columns, not {rows.shape[1]}: run `dvc repro`")
         found = np.full((len(rows), self.n_classes), LOWEST)
         with threadpool_limits(limits=1):  # sums in another order give other last digits
-            scores = self.form.scores((rows[:, self.columns] - self.mean) / self.deviation)
+            scores = self.form.scores(np.ascontiguousarray((rows[:, self.columns] - self.mean) / self.deviation))
         found[:, self.known] = np.maximum(scores - np.logaddexp.reduce(scores, axis=1)[:, None], LOWEST)
         return found
 
@@ -81,8 +81,8 @@ def fit_estimator(
     Raises
     ------
     ModelError
-        If there is no such kind or no row, a value is NaN or infinite, a label is none of the classes, there are too many
-        columns for full covariances, or covariances are singular.
+        If there is no such kind or no row, a value is NaN or infinite, a label is none of the classes, there are too
+        many columns for full covariances, or covariances are singular.
     """
     if kind not in KINDS:
         raise ModelError(f"there is no estimator {kind!r}: {', '.join(KINDS)}")
@@ -96,7 +96,7 @@ def fit_estimator(
     known, own = np.unique(labels, return_inverse=True)
     standard = (rows[:, columns] - mean[columns]) / deviation[columns]
     with threadpool_limits(limits=1):
-        form = fit_form(kind, Rows(standard, own.astype(np.int64), options, seed))
+        form = in_rows(fit_form(kind, Rows(standard, own.astype(np.int64), options, seed)))
     return Estimator(
         kind=kind,
         options=options,
@@ -154,9 +154,7 @@ def load_estimator(path: Path) -> Estimator:
         return _estimator_of(about, arrays)
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, ModelError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{path}: missing, damaged or no estimator of this version ({reason}): run `dvc repro`"
-        ) from None
+        raise ModelError(f"{path}: missing, damaged or no estimator of this version ({reason})") from None
 
 
 def _estimator_of(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Estimator:

@@ -51,7 +51,7 @@ class Rows:
     @property
     def priors(self) -> Floats:
         """Prior probability of each class (n_known,)."""
-        counts = self.counts
+        counts = self.counts.astype(np.float64)
         return counts / counts.sum() if self.options.priors == "empirical" else np.full(len(counts), 1 / len(counts))
 
     @property
@@ -124,7 +124,7 @@ def _fit_lda(rows: Rows) -> Form:
     _refuse_large(1, n_columns, "lda")
     if len(rows.values) <= len(rows.counts):
         raise ModelError(
-            f"lda: {len(rows.values)} blocks of {len(rows.counts)} classes: more blocks than classes needed"
+            f"lda: {len(rows.values)} blocks of {len(rows.counts)} classes: it needs more blocks than classes"
         )
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=rows.options.regularisation, priors=rows.priors)
     with warnings.catch_warnings():
@@ -242,7 +242,7 @@ def _refuse_large(n_covariances: int, n_columns: int, kind: str) -> None:
     if n_covariances * n_columns**2 > MAX_COVARIANCE_VALUES:
         other = "covariance diagonal, fewer n_mixtures" if kind == "gmm" else "naive_bayes, svm or softmax_regression"
         raise ModelError(
-            f"{kind}: {n_covariances} covariances of {n_columns} columns hold more than {MAX_COVARIANCE_VALUES} values: "
+            f"{kind}: {n_covariances} covariances of {n_columns} columns hold over {MAX_COVARIANCE_VALUES} values: "
             f"use {other}, or a head on logits"
         )
 

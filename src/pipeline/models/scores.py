@@ -95,7 +95,14 @@ def form_name(form: Form) -> str:
 
 def form_arrays(form: Form) -> dict[str, Floats]:
     """Arrays of a form, by name."""
-    return {field.name: np.asarray(getattr(form, field.name), dtype=np.float64) for field in fields(form)}
+    return {field.name: getattr(form, field.name) for field in fields(form)}
+
+
+def in_rows(form: Form) -> Form:
+    """Lay out all arrays row by row, as a file has them: the last digits of a product depend on the layout."""
+    return type(form)(
+        **{name: np.array(value, dtype=np.float64, order="C") for name, value in form_arrays(form).items()}
+    )
 
 
 def form_of_arrays(name: str, arrays: Mapping[str, NDArray[Any]], *, n_known: int, n_columns: int) -> Form:
@@ -120,7 +127,7 @@ def form_of_arrays(name: str, arrays: Mapping[str, NDArray[Any]], *, n_known: in
         ways = [way for way in axes.split("|") if len(way) == array.ndim]
         if not ways or any(lengths.setdefault(axis, n) != n for axis, n in zip(ways[0], array.shape, strict=True)):
             raise ModelError(f"{key} has the shape {array.shape}, which does not fit the others")
-    form = kind(**arrays)
+    form = in_rows(kind(**arrays))
     if isinstance(form, Mixtures):
         _refuse_no_density(form)
     if isinstance(form, Kernel) and not form.gamma > 0:
