@@ -345,7 +345,7 @@ class Booby:
 def test_a_pickle_in_its_place_is_never_loaded(tmp_path, protocol):
     trap, path = tmp_path / "sprung", tmp_path / "weights.safetensors"
     path.write_bytes(pickle.dumps(Booby(trap), protocol=protocol))
-    with pytest.raises(ModelError, match=r"weights\.safetensors: missing, damaged or no estimator"):
+    with pytest.raises(ModelError, match=r"weights\.safetensors: missing, damaged or not of this version"):
         load_estimator(path)
     assert not trap.exists()
     pickle.loads(path.read_bytes())
@@ -367,7 +367,7 @@ def changed(path, text=None, **arrays):
         metadata = file.metadata()
     own = {**load_file(path), **{name.replace("__", "."): value for name, value in arrays.items()}}
     if text is not None:
-        metadata = {"estimator": metadata["estimator"].replace(*text)}
+        metadata = {"about": metadata["about"].replace(*text)}
     save_file({name: value for name, value in own.items() if value is not None}, path, metadata=metadata)
 
 
@@ -414,6 +414,7 @@ def test_arrays_that_do_not_fit_together_are_refused(tmp_path, arrays, words):
         (('"seed"', '"sead"'), "seed"),
         (('"kernel"', '"kernal"'), "kernal"),
         (("{", ""), "Extra data"),
+        (("{", "[{"), "Expecting"),
     ],
 )
 def test_a_text_that_does_not_fit_is_refused(tmp_path, text, words):
@@ -432,7 +433,7 @@ def test_a_gamma_of_nothing_a_missing_file_and_other_tensors_are_refused(tmp_pat
     with pytest.raises(ModelError, match="missing, damaged"):
         load_estimator(tmp_path / "none")
     save_file({"a": np.zeros(1)}, path)
-    with pytest.raises(ModelError, match="no estimator of this version"):
+    with pytest.raises(ModelError, match="not of this version"):
         load_estimator(path)
 
 

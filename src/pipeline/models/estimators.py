@@ -5,21 +5,19 @@ out those that are constant there. A saved estimator is one file of safetensors,
 pickled, and a pickle in its place is refused unread.
 """
 
-import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.errors import ModelError
 from pipeline.models.fitting import KINDS, Options, Rows, fit_form
+from pipeline.models.saved import load_fitted, save_fitted, unfit
 from pipeline.models.scores import Floats, Form, form_arrays, form_name, form_of_arrays, in_rows
-from pipeline.store.files import written_whole
 
 __all__ = ["KINDS", "LOWEST", "Estimator", "Options", "fit_estimator", "load_estimator", "save_estimator"]
 
@@ -27,7 +25,6 @@ __all__ = ["KINDS", "LOWEST", "Estimator", "Options", "fit_estimator", "load_est
 # number, sums and means of many stay finite, and no sensible sum of probabilities is touched.
 LOWEST = -700.0
 CONSTANT = 1e-6  # of a column's largest value: less deviation is the rounding of single precision
-ABOUT = "estimator"  # key of the JSON text
 SCALE = ("columns", "mean", "deviation", "known")
 
 
@@ -62,6 +59,59 @@ class Estimator:
             scores = self.form.scores(np.ascontiguousarray((rows[:, self.columns] - self.mean) / self.deviation))
         found[:, self.known] = np.maximum(scores - np.logaddexp.reduce(scores, axis=1)[:, None], LOWEST)
         return found
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What its arrays belong to, as JSON holds it."""
+        return {
+            **{name: getattr(self, name) for name in ("kind", "seed", "n_classes", "n_values")},
+            "form": form_name(self.form),
+            "options": asdict(self.options),
+        }
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """All of it as plain arrays, beside `about`."""
+        scale: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in SCALE}
+        return scale | {f"form.{name}": value for name, value in form_arrays(self.form).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> "Estimator":
+        """Make the estimator that `to_arrays` and `about` were of.
+
+        Raises
+        ------
+        ModelError
+            If something is missing or unknown, of another type or shape, or nothing that was ever fitted.
+        """
+        own = dict(arrays)
+        try:
+            kind, n_classes, n_values = str(about["kind"]), int(about["n_classes"]), int(about["n_values"])
+            known = _indices(own.pop("known"), at_most=n_classes)
+            columns = _indices(own.pop("columns"), at_most=n_values)
+            mean, deviation = own.pop("mean"), own.pop("deviation")
+            form_of, options, seed = str(about["form"]), Options(**about["options"]), int(about["seed"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"no estimator of this version: {error}") from None
+        if kind not in KINDS:
+            raise ModelError(f"there is no estimator {kind!r}")
+        for array in (mean, deviation):
+            if array.dtype != np.float64 or array.shape != columns.shape or not np.isfinite(array).all():
+                raise ModelError(f"mean or deviation is not {len(columns)} finite numbers")
+        if not (deviation > 0).all() or not len(known):
+            raise ModelError("a deviation is not above 0, or no class is known")
+        form_own = {name.removeprefix("form."): array for name, array in own.items()}
+        return cls(
+            kind=kind,
+            options=options,
+            seed=seed,
+            n_classes=n_classes,
+            n_values=n_values,
+            known=known,
+            columns=columns,
+            mean=mean,
+            deviation=deviation,
+            form=form_of_arrays(form_of, form_own, n_known=len(known), n_columns=len(columns)),
+        )
 
 
 def fit_estimator(
@@ -124,19 +174,7 @@ def _checked(values: NDArray[Any]) -> Floats:
 
 def save_estimator(path: Path, estimator: Estimator) -> None:
     """Write an estimator whole or not at all; the same estimator gives the same bytes."""
-    arrays: dict[str, NDArray[Any]] = {name: getattr(estimator, name) for name in SCALE}
-    arrays |= {f"form.{name}": value for name, value in form_arrays(estimator.form).items()}
-    about = {
-        **{name: getattr(estimator, name) for name in ("kind", "seed", "n_classes", "n_values")},
-        "form": form_name(estimator.form),
-        "options": asdict(estimator.options),
-    }
-    with written_whole(path) as temporary:
-        save_file(
-            {name: np.array(value, order="C") for name, value in sorted(arrays.items())},
-            temporary,
-            metadata={ABOUT: json.dumps(about, sort_keys=True)},
-        )
+    save_fitted(path, estimator.to_arrays(), estimator.about)
 
 
 def load_estimator(path: Path) -> Estimator:
@@ -147,42 +185,11 @@ def load_estimator(path: Path) -> Estimator:
     ModelError
         If it is missing, no safetensors, or arrays and text do not fit together.
     """
+    arrays, about = load_fitted(path)
     try:
-        with safe_open(path, framework="numpy") as file:
-            about = json.loads((file.metadata() or {})[ABOUT])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
-        return _estimator_of(about, arrays)
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, ModelError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise ModelError(f"{path}: missing, damaged or no estimator of this version ({reason})") from None
-
-
-def _estimator_of(about: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Estimator:
-    kind, n_classes, n_values = str(about["kind"]), int(about["n_classes"]), int(about["n_values"])
-    if kind not in KINDS:
-        raise ModelError(f"there is no estimator {kind!r}")
-    known, columns = (
-        _indices(arrays.pop(name), at_most=n) for name, n in (("known", n_classes), ("columns", n_values))
-    )
-    mean, deviation = arrays.pop("mean"), arrays.pop("deviation")
-    for array in (mean, deviation):
-        if array.dtype != np.float64 or array.shape != columns.shape or not np.isfinite(array).all():
-            raise ModelError(f"mean or deviation is not {len(columns)} finite numbers")
-    if not (deviation > 0).all() or not len(known):
-        raise ModelError("a deviation is not above 0, or no class is known")
-    own = {name.removeprefix("form."): array for name, array in arrays.items()}
-    return Estimator(
-        kind=kind,
-        options=Options(**about["options"]),
-        seed=int(about["seed"]),
-        n_classes=n_classes,
-        n_values=n_values,
-        known=known,
-        columns=columns,
-        mean=mean,
-        deviation=deviation,
-        form=form_of_arrays(str(about["form"]), own, n_known=len(known), n_columns=len(columns)),
-    )
+        return Estimator.from_arrays(arrays, about)
+    except ModelError as error:
+        raise unfit(path, error) from None
 
 
 def _indices(array: NDArray[Any], *, at_most: int) -> NDArray[np.int64]:

@@ -64,7 +64,8 @@ class Rows:
 
     def of(self, k: int) -> Floats:
         """Rows of one class."""
-        return self.values[self.labels == k]
+        own: Floats = self.values[self.labels == k]
+        return own
 
 
 def fit_form(kind: str, rows: Rows) -> Form:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from pipeline.params.fitted import find_estimator_problems, find_head_problems
 from pipeline.params.represented import find_entry_problems, find_representation_problems
 from pipeline.params.sections import Params, Use
 
@@ -20,6 +21,7 @@ def find_contradictions(params: Params) -> list[str]:
     cut = params.slice
     if cut.slide_seconds > cut.block_seconds and cut.tail == "align" and not cut.whole_clips:
         found.append("slice.tail: align would overlap blocks that slice.slide_seconds keeps apart: use drop")
+    found += find_head_problems(params)
     return found + [problem for name in params.members for problem in _member_problems(params, name)]
 
 
@@ -81,7 +83,7 @@ def _member_problems(params: Params, name: str) -> list[str]:
         model, train, _ = params.of_member(name)
     except ValidationError as error:
         return [f"members.{name}.{error.title.lower()}.{line}" for line in one_line_each(error)]
-    found = find_entry_problems(model, params.representation.kind)
+    found = find_entry_problems(model, params.representation.kind) + find_estimator_problems(params, model)
     if train.keep == "best" and params.split.validation == "none":
         found.append("train.keep: best needs a validation side: set split.validation, or keep the last weights")
     return found
