@@ -24,6 +24,7 @@ def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
         recipe=Recipe(
             seed=seed, normalise=model.normalise, whiten=model.whiten, jitter=Jitter(**p.augment.of_images), **chosen
         ),
+        estimator=model.estimator.model_dump(),
         validation=p.split.validation,
         balanced=p.split.balance != "none",
         seed=p.augment.seed,
