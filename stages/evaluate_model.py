@@ -1,4 +1,4 @@
-"""Compare predictions with labels: outputs/, heads/, baselines/, curves/, split.csv -> metrics/metrics.json, metrics/plots."""
+"""Compare predictions with labels: outputs/, heads/, baselines/, curves/, split.csv -> metrics.json, metrics/plots."""
 
 from pathlib import Path
 

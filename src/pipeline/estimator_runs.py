@@ -80,7 +80,7 @@ def fit_member(
     ModelError
         If a block has more than MAX_VALUES values, and as `fit_estimator` and `fit_preparation`.
     """
-    _refuse_many_values(kind, images)
+    refuse_many_values(kind, images)
     preparation, n_anomalous = fit_preparation(
         images, training.block_ids, normalise=normalise, whiten=whiten, seed=seed
     )
@@ -158,7 +158,14 @@ def outputs_of_member(
     return np.concatenate(logits), np.concatenate(parts)
 
 
-def _refuse_many_values(kind: str, images: Rendered) -> None:
+def refuse_many_values(kind: str, images: Rendered) -> None:
+    """Refuse blocks that are too large for an estimator, before they are read.
+
+    Raises
+    ------
+    ModelError
+        If one has more than MAX_VALUES values.
+    """
     n_values = math.prod(images.shape)
     if n_values > MAX_VALUES:
         raise ModelError(

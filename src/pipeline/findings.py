@@ -92,8 +92,8 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
     if chosen and not metrics["selected_on_test"]:
         found += [
             Finding(
-                f"Warning: fitted on the test side itself (selected_on_test): {', '.join(chosen)}; such numbers flatter "
-                "the head."
+                f"Warning: fitted on the test side itself (selected_on_test): {', '.join(chosen)}; such numbers "
+                "flatter the head."
             )
         ]
     if metrics["clip"]["few_units"]:
