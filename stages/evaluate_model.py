@@ -1,4 +1,4 @@
-"""Compare predictions with labels: outputs/, baselines/, curves/, split.csv -> metrics/metrics.json, metrics/plots."""
+"""Compare predictions with labels: outputs/, heads/, baselines/, curves/, split.csv -> metrics.json, metrics/plots."""
 
 from pathlib import Path
 
@@ -17,6 +17,7 @@ def main(params: Path = Path("params.yaml")) -> None:
         n_resamples=p.evaluate.n_resamples,
         seed=p.evaluate.seed,
         run=run,
+        heads=p.runs.heads,
     )
 
 

@@ -13,18 +13,17 @@ from pipeline.train import Recipe
 
 def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
-    fold, member = parse_run_key(key)
-    model, train, seed = p.of_member(member)
+    model, train, seed = p.of_member(parse_run_key(key)[1])
     chosen = train.model_dump(exclude={"device", "threads", "deterministic"})
     entry = model.model_dump(include={"normalise", "whiten", "sequence_blocks"})
     train_run(
-        fold,
-        member,
+        *parse_run_key(key),
         network_name=model.name,
         options=model.options,
         **model.model_dump(include={"init", "dropout", "frozen"}),
         recurrence=Recurrence(**model.of_sequence),
         recipe=Recipe(seed=seed, jitter=Jitter(**p.augment.of_images), **entry, **chosen),
+        estimator=model.estimator.model_dump(),
         validation=p.split.validation,
         balanced=p.split.balance != "none",
         seed=p.augment.seed,

@@ -30,7 +30,7 @@ from pipeline.fold_baselines import fit_baselines
 from pipeline.runs import predict_run
 from pipeline.split.choices import Choices
 from pipeline.split.corpora import split_corpora
-from pipeline.store.folds import read_fold, read_outputs
+from pipeline.store.folds import read_fold, read_outputs, write_outputs
 from pipeline.store.paths import (
     ANSWERS,
     METRICS,
@@ -40,6 +40,7 @@ from pipeline.store.paths import (
     baselines_h5,
     clips_csv,
     curves_csv,
+    head_outputs_h5,
     outputs_h5,
 )
 from pipeline.store.tables import Answer, Clip, ClipAnswer, Curve, SplitRow, read_rows, write_rows
@@ -60,8 +61,8 @@ LEVEL_KEYS = {
 }
 
 
-def evaluate(folds=FOLDS, members=("a",)):
-    return evaluate_runs(folds, members, n_resamples=100, seed=0, run=RUN)
+def evaluate(folds=FOLDS, members=("a",), heads=()):
+    return evaluate_runs(folds, members, n_resamples=100, seed=0, run=RUN, heads=heads)
 
 
 @pytest.fixture
@@ -512,3 +513,47 @@ def test_what_is_missing_is_named(project):
     curves_csv("1-a").unlink()
     with pytest.raises(StoreError, match=r"curves/1-a\.csv: missing: run `dvc repro`"):
         evaluate(folds=(0, 1))
+
+
+# heads
+
+
+def write_head(fold_index, name, logits, **about):
+    fold = read_fold(fold_index)
+    said = {"classes": list(CLASSES), "member": "a", "on": "logits", "kind": "gmm", "fitted_on": "train"}
+    path = head_outputs_h5(f"{fold_index}-{name}")
+    write_outputs(path, fold, {"logits": logits}, about={**said, "selected_on_test": False, **about})
+
+
+def test_each_head_is_evaluated_by_itself_and_changes_nothing_else(project):
+    for fold_index in FOLDS:
+        fold = read_fold(fold_index)
+        rng = np.random.default_rng(fold_index)
+        write_made_outputs(fold_index, fold, "a", rng.normal(size=(len(fold.rows), 3)))
+        write_made_baselines(fold_index, fold)
+        write_head(fold_index, "right", 5 * np.eye(3)[fold.labels])
+        write_head(fold_index, "wrong", 5 * np.eye(3)[(fold.labels + 1) % 3], selected_on_test=fold_index == 1)
+    without = evaluate()
+    assert "heads" not in without
+    tables = files_under(PLOTS)
+    found = evaluate(heads=("right", "wrong"))
+    heads = found.pop("heads")
+    assert found == without
+    assert files_under(PLOTS) == tables
+    assert {name: head["clip"]["uar"] for name, head in heads.items()} == {"right": 1.0, "wrong": 0.0}
+    assert {name: head["block"]["accuracy"] for name, head in heads.items()} == {"right": 1.0, "wrong": 0.0}
+    assert set(heads["right"]["clip"]) == set(found["clip"])
+    own = {"member": "a", "on": "logits", "kind": "gmm", "fitted_on": "train"}
+    assert heads["right"]["about"] == {**own, "selected_on_test": False}
+    assert heads["wrong"]["about"] == {**own, "selected_on_test": True}
+    assert json.loads(METRICS.read_text())["heads"] == heads
+
+
+def test_a_head_of_another_split_is_refused(project):
+    for fold_index in FOLDS:
+        fold = read_fold(fold_index)
+        write_made_outputs(fold_index, fold, "a", np.zeros((len(fold.rows), 3)))
+        write_made_baselines(fold_index, fold)
+        write_head(fold_index, "h", np.zeros((len(fold.rows), 3)), classes=["joy", "anger", "neutral"])
+    with pytest.raises(MetricsError, match=r"heads/0-h/outputs\.h5: predicts other blocks, sides or classes"):
+        evaluate(heads=("h",))

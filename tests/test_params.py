@@ -12,8 +12,10 @@ from ruamel.yaml import YAML
 from pipeline.augment.attach import LEAK
 from pipeline.augment.variants import RANGES, Variant, chosen_variants
 from pipeline.errors import ParamsError
+from pipeline.models.estimators import KINDS, Options
 from pipeline.params import load_params, parse_params
-from pipeline.params.sections import SoundVariant
+from pipeline.params.fitted import USED
+from pipeline.params.sections import ESTIMATORS, Estimator, SoundVariant
 
 FILE = Path(__file__).resolve().parents[1] / "params.yaml"
 VALUES = YAML(typ="safe", pure=True).load(FILE.read_text(encoding="utf-8"))
@@ -100,6 +102,20 @@ def test_the_committed_file_is_valid():
         ),
         ("model__convolutions", [{**LAYER, "pool": [0, 2]}], "or height and width in a list, from 1, not [0, 2]"),
         ("model__convolutions", [{**LAYER, "padding": "full"}], "model.convolutions.0.padding: must be a whole number"),
+        ("runs__heads", ["h"], "runs.heads: 'h' has no entry under heads"),
+        ("runs__heads", ["b", "a"], "runs.heads: must be sorted and without repeats: ['a', 'b']"),
+        ("heads", {"h": {"kind": "svm"}}, "heads.h.member: missing"),
+        ("heads", {"h": {"member": "a", "kind": "forest"}}, "heads.h.kind: input should be 'svm', "),
+        ("heads", {"h": {"member": "a", "kind": "svm", "C": 0}}, "heads.h.C: input should be greater than 0, not 0"),
+        ("heads", {"h": {"member": "b", "kind": "svm"}}, "heads.h.member: 'b' has no entry under members"),
+        ("heads", {"h": {"member": "a", "kind": "svm", "on": "pixels"}}, "heads.h.on: input should be 'logits' or"),
+        (
+            "heads",
+            {"h": {"member": "a", "kind": "svm", "n_mixtures": 2}},
+            "h.n_mixtures: svm does not look at it",
+        ),
+        ("members__a__model", {"estimator": {"c": 1}}, "members.a.model.estimator.c: unknown key"),
+        ("members__a__model", {"name": "svm", "weights": "imagenet"}, "model.weights: svm starts from nothing"),
         ("split__method", "holdout", "split.method holdout has fold 0 only"),
         ("split__method", "matched", "split.method matched has fold 0 only"),
         ("split__by", "Speaker", "'Speaker' must be made of a-z, 0-9 and _: rename the column of clips.csv"),
@@ -169,7 +185,7 @@ def test_every_contradiction_is_named_at_once():
         assert key in str(caught.value)
 
 
-@pytest.mark.parametrize("section", [key for key, value in VALUES.items() if isinstance(value, dict)])
+@pytest.mark.parametrize("section", [key for key, value in VALUES.items() if value and isinstance(value, dict)])
 def test_a_missing_key_is_named(section):
     values = copy.deepcopy(VALUES)
     name = next(iter(values[section]))
@@ -225,6 +241,55 @@ def test_members_change_their_own_keys_only():
     assert params.of_member("a")[0].name == "alexnet"
     with pytest.raises(ParamsError, match=re.escape("members.c: no such member; params.yaml has a, b")):
         params.of_member("c")
+
+
+def test_a_member_changes_single_keys_of_its_estimator():
+    own = {"seed": 7, "model": {"name": "svm", "estimator": {"C": 10}}, "train": {}}
+    model, _, _ = parse_params(changed(members={"a": VALUES["members"]["a"], "b": own})).of_member("b")
+    assert model.is_estimator
+    assert model.estimator.model_dump() == {**VALUES["model"]["estimator"], "C": 10.0}
+
+
+def test_a_head_has_the_committed_values_of_estimators_where_it_gives_none():
+    params = parse_params(changed(heads={"h": {"member": "a", "kind": "gmm", "n_mixtures": 3}}))
+    assert params.heads["h"].recipe["options"] == {**VALUES["model"]["estimator"], "n_mixtures": 3}
+    assert (params.heads["h"].on, params.heads["h"].fitted_on, params.heads["h"].seed) == ("logits", "train", 0)
+
+
+def test_kinds_of_estimators_are_those_that_are_fitted_with_their_options():
+    assert tuple(KINDS) == ESTIMATORS
+    assert set(USED) == set(KINDS)
+    assert set.union(*USED.values()) == {*Estimator.model_fields} == {item.name for item in dataclasses.fields(Options)}
+    assert Estimator().model_dump() == dataclasses.asdict(Options()) == VALUES["model"]["estimator"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "words"),
+    [
+        ({"heads__h__fitted_on": "validation"}, "heads.h.fitted_on: validation needs a validation side"),
+        ({"runs__members": ["b"]}, "heads.h.member: 'a' is not among runs.members"),
+        ({"heads": {"a": {"member": "a", "kind": "lda"}}, "runs__heads": ["a"]}, "runs.heads: 'a' is a member's name"),
+    ],
+)
+def test_heads_that_cannot_be_fitted_are_refused(keys, words):
+    usual = {
+        "members": {"a": VALUES["members"]["a"], "b": VALUES["members"]["a"]},
+        "heads": {"h": {"member": "a", "kind": "lda"}},
+        "runs__heads": ["h"],
+    }
+    parse_params(changed(**usual))
+    with pytest.raises(ParamsError, match=re.escape(words)):
+        parse_params(changed(**{**usual, **keys}))
+    # what is not run may be unfinished
+    if "heads" not in keys:
+        parse_params(changed(**{**usual, "runs__heads": [], **keys}))
+
+
+def test_images_altered_in_every_epoch_are_not_for_estimators():
+    own = {"a": {"seed": 0, "model": {"name": "lda"}, "train": {}}}
+    parse_params(changed(members=own))
+    with pytest.raises(ParamsError, match=r"augment\.grey: alters images anew in every epoch, and lda is fitted once"):
+        parse_params(changed(members=own, augment__grey=0.5))
 
 
 def test_sections_are_frozen():

@@ -216,3 +216,24 @@ def test_a_field_that_is_known_of_some_blocks_only_is_said_to_be():
 )
 def test_a_little_is_not_nothing_and_nearly_all_is_not_all(share, said):
     assert f"of the test blocks, {said} share their speaker" in leakage(audit(speaker_in_training=share))
+
+
+def test_heads_have_rows_and_say_what_they_are():
+    about = {"member": "a", "on": "logits", "kind": "gmm", "fitted_on": "validation", "selected_on_test": False}
+
+    def add(metrics, **changed):
+        metrics["heads"] = {"scores": {**both(0.77), "about": {**about, **changed}}}
+
+    page = text(add)
+    assert page.count("\nhead: scores") == 2
+    assert "Heads alone, UAR per clip: scores (gmm on the logits of a, fitted on validation) 0.77." in page
+    assert "selected_on_test" not in page
+    assert "Warning: fitted on the test side itself (selected_on_test): scores;" in text(
+        lambda metrics: add(metrics, selected_on_test=True)
+    )
+    assert "head" not in text()
+
+
+def test_an_estimator_is_no_network_with_weights():
+    page = text(lambda metrics: metrics.update(start={"a": {"network": "svm", "weights": "none"}}))
+    assert "svm on the blocks' values; split by clip" in page

@@ -20,6 +20,7 @@ CANNOT_CHANGE_A_BYTE = {"pipeline", "pipeline.errors", "pipeline.console", "pipe
 
 # Where each stage reads and writes, by the functions that spell the paths in the package.
 CORPUS, KEY, MEMBER, FOLD = "${item.corpus}", "${item.fold}-${item.member}", "${item.member}", "${item.fold}"
+HEAD_KEY = "${item.fold}-${item.head}"
 CLIPS = paths.clips_h5(CORPUS).parent
 READS = {
     "synthesize_demo": [],
@@ -34,8 +35,11 @@ READS = {
     "fetch_weights": [],
     "train_model": [paths.SPECTROGRAMS_LIST, paths.SPLIT, paths.VARIANTS, paths.weights_folder(MEMBER)],
     "predict_blocks": [paths.model_folder(KEY), paths.SPECTROGRAMS_LIST, paths.SPLIT],
+    "list_heads": [paths.OUTPUTS],
+    # outputs are read as heads/sources names them, by content
+    "train_head": [paths.head_source(HEAD_KEY), paths.SPLIT],
     "fit_baselines": [paths.CLIPS, paths.BLOCKS, paths.LOUDNESS, paths.SPECTROGRAMS_LIST, paths.SPLIT],
-    "evaluate_model": [paths.OUTPUTS, paths.BASELINES, paths.CURVES, paths.SPLIT, paths.SPLIT_METRICS],
+    "evaluate_model": [paths.OUTPUTS, paths.HEADS, paths.BASELINES, paths.CURVES, paths.SPLIT, paths.SPLIT_METRICS],
     "report": [
         paths.METRICS,
         paths.SPLIT_METRICS,
@@ -63,6 +67,8 @@ WRITES = {
     "fetch_weights": [paths.weights_folder(MEMBER)],
     "train_model": [paths.model_folder(KEY), paths.curves_csv(KEY)],
     "predict_blocks": [paths.outputs_h5(KEY)],
+    "list_heads": [paths.HEAD_SOURCES],
+    "train_head": [paths.head_folder(HEAD_KEY)],
     "fit_baselines": [paths.BASELINES / f"{FOLD}.h5"],
     "evaluate_model": [
         paths.ANSWERS,

@@ -12,7 +12,17 @@ from pipeline.errors import MetricsError
 from pipeline.metrics import evaluate_level, pool_by_clip, softmax, spread
 from pipeline.store.files import read_json, write_json
 from pipeline.store.folds import Fold, Outputs, read_fold, read_outputs
-from pipeline.store.paths import ANSWERS, METRICS, PLOTS, SPLIT_METRICS, baselines_h5, curves_csv, outputs_h5, run_key
+from pipeline.store.paths import (
+    ANSWERS,
+    METRICS,
+    PLOTS,
+    SPLIT_METRICS,
+    baselines_h5,
+    curves_csv,
+    head_outputs_h5,
+    outputs_h5,
+    run_key,
+)
 from pipeline.store.tables import Answer, ClipAnswer, Curve, CurvePoint, read_rows, write_rows
 
 BASELINES = ("majority", "nuisance")
@@ -21,9 +31,17 @@ Floats = NDArray[np.float64]
 
 
 def evaluate_runs(
-    folds: Sequence[int], members: Sequence[str], *, n_resamples: int, seed: int, run: Mapping[str, Any]
+    folds: Sequence[int],
+    members: Sequence[str],
+    *,
+    n_resamples: int,
+    seed: int,
+    run: Mapping[str, Any],
+    heads: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Evaluate all members on the pooled test sides of all folds, and write metrics.json and the plots' tables.
+
+    Heads are evaluated as members are, each by itself, and have no part in the members' mean.
 
     Parameters
     ----------
@@ -72,6 +90,10 @@ def evaluate_runs(
         "split": _split_summary(folds) | _untrained(blocks.classes, learned),
         **run,
     }
+    if heads:
+        metrics["heads"] = {
+            name: {**levels(probabilities), "about": of} for name, (probabilities, of) in _heads(sides, heads).items()
+        }
     write_json(METRICS, metrics)
     _write_tables(blocks, mean, folds, members, by=by)
     return metrics
@@ -133,6 +155,19 @@ def _baselines(sides: Mapping[int, Fold]) -> dict[str, Floats]:
         name: np.concatenate([_of_test(side, outputs[fold].values[name]) for fold, side in sides.items()])
         for name in names
     }
+
+
+def _heads(sides: Mapping[int, Fold], heads: Sequence[str]) -> dict[str, tuple[Floats, dict[str, Any]]]:
+    """Probabilities of every test block under each head, and what metrics.json says of it beside its scores."""
+    found = {}
+    for name in heads:
+        outputs = {fold: _read(side, head_outputs_h5(run_key(fold, name)), "logits") for fold, side in sides.items()}
+        logits = [_of_test(side, outputs[fold].values["logits"]) for fold, side in sides.items()]
+        cards = [output.about for output in outputs.values()]
+        about = {key: cards[0][key] for key in ("member", "on", "kind", "fitted_on")}
+        chosen = any(card["selected_on_test"] for card in cards)
+        found[name] = np.concatenate([softmax(part) for part in logits]), {**about, "selected_on_test": chosen}
+    return found
 
 
 def _levels(

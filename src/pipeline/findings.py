@@ -26,13 +26,20 @@ class Finding:
 
 def what_was_run(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> str:
     """Name corpora, networks, starting weights and the split."""
-    each = [f"{start['network']} from {start['weights']} weights" for start in metrics["start"].values()]
+    each = [_start_in_words(start) for start in metrics["start"].values()]
     starts = ", ".join(f"{each.count(one)} x {one}" if each.count(one) > 1 else one for one in dict.fromkeys(each))
     how = metrics["split"]
     n_run, n_folds = len(how["folds"]), how["n_folds"]
     folds = count_of(n_folds, "fold") if n_run == n_folds else f"{n_run} of {count_of(n_folds, 'fold')}"
     size = f"{count_of(split['clips'], 'clip')}, {count_of(split['blocks'], 'block')}"
     return f"{', '.join(metrics['corpora'])}: {size}; {starts}; split by {how['by']} ({how['method']}, {folds})"
+
+
+def _start_in_words(start: Mapping[str, str]) -> str:
+    """Name a network and its starting weights; an estimator has none."""
+    if start["weights"] == "none":
+        return f"{start['network']} on the blocks' values"
+    return f"{start['network']} from {start['weights']} weights"
 
 
 def chance_of(metrics: Mapping[str, Any]) -> float:
@@ -58,6 +65,20 @@ def members_alone(metrics: Mapping[str, Any]) -> list[str]:
     return [f"Members alone, UAR per clip: {each}; mean {figure(uar['mean'])}, standard deviation {figure(uar['sd'])}."]
 
 
+def heads_in_words(metrics: Mapping[str, Any]) -> list[str]:
+    """Say of each head what it is, and its score; nothing where there are none."""
+    heads = metrics.get("heads", {})
+    if not heads:
+        return []
+    each = "; ".join(
+        f"{name} ({about['kind']} on the {about['on']} of {about['member']}, fitted on {about['fitted_on']}) "
+        f"{figure(head['clip']['uar'])}"
+        for name, head in heads.items()
+        for about in [head["about"]]
+    )
+    return [f"Heads alone, UAR per clip: {each}."]
+
+
 def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[Finding]:
     """Say what of a result a reader must be warned of, and what the split was audited for."""
     found = [*_verdict(metrics), _leakage(metrics["split"])]
@@ -65,6 +86,14 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
         found += [
             Finding(
                 "Warning: weights were chosen on the test side (selected_on_test): these numbers flatter the model."
+            )
+        ]
+    chosen = [name for name, head in metrics.get("heads", {}).items() if head["about"]["selected_on_test"]]
+    if chosen and not metrics["selected_on_test"]:
+        found += [
+            Finding(
+                f"Warning: fitted on the test side itself (selected_on_test): {', '.join(chosen)}; such numbers "
+                "flatter the head."
             )
         ]
     if metrics["clip"]["few_units"]:

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from pipeline.augment.attach import attach_variants
 from pipeline.console import say, track
 from pipeline.errors import SplitError, StoreError
+from pipeline.estimator_runs import EstimatorCard, fit_member, is_estimator, load_member, outputs_of_member
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
+from pipeline.models.estimators import KINDS, Options
 from pipeline.models.inference import choose_device, prepare_torch, refuse_unfit_shape
 from pipeline.models.preparation import fit_preparation, input_shape_of
 from pipeline.models.recurrent import NO_RECURRENCE, Recurrence, SequenceNetwork, start_classifier
@@ -30,7 +32,7 @@ from pipeline.store.paths import (
     run_key,
     weights_folder,
 )
-from pipeline.store.rendered import open_rendered
+from pipeline.store.rendered import Rendered, open_rendered
 from pipeline.store.tables import Block, CurvePoint, LiveTable, SpectrogramFile, read_rows
 from pipeline.train import Recipe, Side, outputs_of_side, provenance, train_network
 
@@ -93,13 +95,15 @@ def train_run(
     balanced: bool = False,
     seed: int = 0,
     recurrence: Recurrence = NO_RECURRENCE,
+    estimator: Mapping[str, Any] | None = None,
 ) -> None:
     """Train one member on one fold's training side; write its model, its provenance and its learning curves.
 
     `validation` says which side is watched, and chosen on if the recipe keeps the best: none, fraction (the validation
     side) or test. `options` are of our own networks; `frozen` layers do not learn. Altered blocks of training clips are
     learned from beside their own; with `balanced`, as many of each class, chosen by `seed`. With a `recurrence` the
-    items are clips: it runs over what the network makes of each block.
+    items are clips: it runs over what the network makes of each block. Where `network_name` is an estimator's, it is
+    fitted once, with the options `estimator`; of the recipe it has the way in and the seed.
 
     Raises
     ------
@@ -120,7 +124,25 @@ def train_run(
     training = _side(learned, "train", in_order=in_order)
     watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
     key = run_key(fold_index, member)
+    images_sha256 = {row.corpus: row.sha256 for row in listed}
     with open_rendered(listed) as images, LiveTable(curves_csv(key), CurvePoint) as curves:
+        if network_name in KINDS:
+            points = fit_member(
+                model_folder(key),
+                images,
+                training,
+                _side(fold, watched) if watched else None,
+                kind=network_name,
+                options=Options(**(estimator or {})),
+                classes=fold.classes,
+                normalise=recipe.normalise,
+                whiten=recipe.whiten,
+                seed=recipe.seed,
+                about={"start": start, "fold": fold_index, "images_sha256": images_sha256},
+            )
+            for point in points:
+                curves.append(point)
+            return
         shape = input_shape_of(images.kind, images.shape)
         network = start_classifier(
             network_name,
@@ -163,7 +185,7 @@ def train_run(
             start=start,
             seed=recipe.seed,
             fold=fold_index,
-            images_sha256={row.corpus: row.sha256 for row in listed},
+            images_sha256=images_sha256,
             kept_iteration=kept,
             selected_on_test=watched == "test" and recipe.keep == "best",
             kind=images.kind,
@@ -189,18 +211,17 @@ def predict_run(fold_index: int, member: str, *, compute: Compute) -> None:
     device = compute.prepare()
     fold = read_fold(fold_index)
     key = run_key(fold_index, member)
+    if is_estimator(model_folder(key)):
+        _predict_estimator(fold, key)
+        return
     network, card, preparation = load_model(model_folder(key))
-    if card.classes != fold.classes:
-        raise StoreError(
-            f"{model_folder(key)}: trained for {card.classes}, the split has {fold.classes}: run `dvc repro`"
-        )
+    _refuse_other_classes(key, card, fold)
     in_order = isinstance(network, SequenceNetwork)
     places = order_clips(fold) if in_order else [np.arange(len(fold.rows))]
     everything = _blocks_at(fold, places, in_order=in_order)
     network.to(device)
     with open_rendered(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
-        if images.representation != card.representation:
-            raise StoreError(f"{model_folder(key)}: trained on another representation of the blocks: run `dvc repro`")
+        _refuse_other_representation(key, card, images)
         outputs = outputs_of_side(
             network, images, everything, preparation=preparation, device=device, n_images=PREDICT_BATCH
         )
@@ -208,5 +229,34 @@ def predict_run(fold_index: int, member: str, *, compute: Compute) -> None:
         results = list(track(outputs, label=f"predict {key}", total=n_batches, unit="clips" if in_order else "batches"))
     back = np.argsort(np.concatenate(places))
     logits, features = (np.concatenate(parts)[back] for parts in zip(*results, strict=True))
+    _write_outputs(key, fold, card, {"logits": logits, "features": features})
+
+
+def _predict_estimator(fold: Fold, key: str) -> None:
+    """Write log-probabilities of every block, and the values that entered."""
+    estimator, card, preparation = load_member(model_folder(key))
+    _refuse_other_classes(key, card, fold)
+    with open_rendered(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
+        _refuse_other_representation(key, card, images)
+        block_ids = [row.block_id for row in fold.rows]
+        logits, features = outputs_of_member(estimator, preparation, images, block_ids, label=f"predict {key}")
+    _write_outputs(key, fold, card, {"logits": logits, "features": features})
+
+
+def _refuse_other_classes(key: str, card: ModelCard | EstimatorCard, fold: Fold) -> None:
+    if card.classes != fold.classes:
+        raise StoreError(
+            f"{model_folder(key)}: trained for {card.classes}, the split has {fold.classes}: run `dvc repro`"
+        )
+
+
+def _refuse_other_representation(key: str, card: ModelCard | EstimatorCard, images: Rendered) -> None:
+    if images.representation != card.representation:
+        raise StoreError(f"{model_folder(key)}: trained on another representation of the blocks: run `dvc repro`")
+
+
+def _write_outputs(
+    key: str, fold: Fold, card: ModelCard | EstimatorCard, values: Mapping[str, NDArray[np.float32]]
+) -> None:
     about = {name: value for name, value in dataclasses.asdict(card).items() if name != "representation"}
-    write_outputs(outputs_h5(key), fold, {"logits": logits, "features": features}, about=about)
+    write_outputs(outputs_h5(key), fold, values, about=about)

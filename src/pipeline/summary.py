@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.findings import count_of, figure, find_caveats, how_to_read, members_alone, what_was_run
+from pipeline.findings import count_of, figure, find_caveats, heads_in_words, how_to_read, members_alone, what_was_run
 
 LEVELS = ("clip", "block")
 
@@ -13,13 +13,14 @@ def summarise(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> str:
     lines = [what_was_run(metrics, split), ""]
     for level in LEVELS:
         lines += _table(level, metrics)
-    lines += [how_to_read(metrics), *members_alone(metrics)]
+    lines += [how_to_read(metrics), *members_alone(metrics), *heads_in_words(metrics)]
     return "\n".join(lines + [finding.text for finding in find_caveats(metrics, split)])
 
 
 def _table(level: str, metrics: Mapping[str, Any]) -> list[str]:
     n_members = len(metrics["members"])
     rows = {"this model" if n_members == 1 else f"mean of {n_members} members": metrics[level]}
+    rows |= {f"head: {name}": value[level] for name, value in metrics.get("heads", {}).items()}
     rows |= {f"baseline: {name}": value[level] for name, value in metrics["baselines"].items()}
     width = max(24, *(len(name) + 1 for name in rows))
     header = f"{'per ' + level:{width}}{'UAR':>7}  {'95 % interval':16}{'accuracy':>8}   recall by class"

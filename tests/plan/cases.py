@@ -101,7 +101,7 @@ NETWORK = NetworkCosts(
 )
 
 
-def job(clips, chosen=None, *, sound=SOUND, networks=None, weights=0, workers=2, doubtful=()):
+def job(clips, chosen=None, *, sound=SOUND, networks=None, weights=0, workers=2, doubtful=(), heads=None):
     chosen = chosen or params()
     counts = count_blocks(clips, chosen)
     networks = networks or dict.fromkeys(chosen.runs.members, NETWORK)
@@ -114,6 +114,7 @@ def job(clips, chosen=None, *, sound=SOUND, networks=None, weights=0, workers=2,
         networks=networks,
         weights_bytes=dict.fromkeys(networks, weights),
         workers=workers,
+        heads=heads or {},
     )
 
 

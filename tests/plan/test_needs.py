@@ -18,10 +18,12 @@ from pipeline.errors import ModelError
 from pipeline.fold_baselines import fit_baselines
 from pipeline.listing import list_spectrograms
 from pipeline.models.checkpoint import WEIGHTS
+from pipeline.models.estimators import Options, fit_estimator, save_estimator
 from pipeline.models.weights import fetch_weights
 from pipeline.normalize import normalize_corpus
 from pipeline.plan import _sides
 from pipeline.plan.chosen import representation_of
+from pipeline.plan.estimator_costs import EstimatorCosts, measure_estimator, measure_member
 from pipeline.plan.fit import refusals
 from pipeline.plan.job import block_bytes, input_bytes, rows_in_chunks
 from pipeline.plan.model_needs import model_needs
@@ -45,6 +47,12 @@ ROOT = Path(__file__).resolve().parents[2]
 CLIPS = [clip(11, label, path=f"{label}{number}") for label in ("joy", "anger") for number in range(2)]
 
 
+HEAD = {"runs__heads": ["h"], "heads": {"h": {"member": "a", "kind": "svm", "on": "features"}}}
+HEAD_COSTS = EstimatorCosts(
+    fit_seconds=2.0, predict_seconds=0.001, fit_bytes=1_000_000, file_bytes=50_000, timed_rows=10
+)
+
+
 def needs(clips=CLIPS, chosen=None, **changed):
     made = job(clips, chosen, **changed)
     return {need.stage: need for need in [*sound_needs(made), *model_needs(made)]}
@@ -52,7 +60,8 @@ def needs(clips=CLIPS, chosen=None, **changed):
 
 def test_every_stage_of_the_pipeline_has_a_row_in_its_order():
     stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    rows = list(needs([*CLIPS, clip(20, corpus="demo")], params(corpora=["demo", "made"])))
+    chosen = params(corpora=["demo", "made"], **HEAD)
+    rows = list(needs([*CLIPS, clip(20, corpus="demo")], chosen, heads={"h": HEAD_COSTS}))
     assert set(stages) <= set(rows)
     assert [name for name in rows if name in stages] == sorted(stages, key=rows.index)
 
@@ -457,3 +466,70 @@ def test_recurrent_networks_are_counted_and_measured(monkeypatch, free):
     trunk, recurrent = 4 * (16 * 20 * 3 * 64 + 64), 4 * (2 * 4 * 8 * (64 + 8 + 2) + 7 * (16 + 1))
     assert both.trainable_bytes == trunk + recurrent
     assert both.imagenet_bytes == trunk + 4 * 1000 * 65
+
+
+# estimators and heads
+
+
+def test_heads_take_their_fit_and_an_answer_for_every_block_of_each_fold():
+    chosen = params(runs__folds=[0, 1], **HEAD)
+    found = needs(chosen=chosen, heads={"h": HEAD_COSTS})
+    need = found["train_head"]
+    assert need.runs == 2
+    assert need.items == "2 heads"
+    # 3 s to start, the split of 3 folds of 40 blocks, 2 s to fit, 40 blocks of 1 ms: twice
+    assert need.seconds == pytest.approx(2 * (3 + 120 * 6e-6 + 2 + 0.04))
+    assert need.disk > 2 * 50_000
+    # 40 blocks of 1024 features and 2 logits of 4 bytes, three times in memory
+    split = 120 * 540
+    assert need.memory == 100_000_000 + 80_000_000 + split + 1_000_000 + 3 * 40 * 4 * 1026
+    assert found["list_heads"].seconds == pytest.approx(1 + 2 * 40 * 4 * 1026 / 1e9, rel=1e-6)
+    more = found["evaluate_model"].seconds - needs(chosen=params(runs__folds=[0, 1]))["evaluate_model"].seconds
+    assert more == pytest.approx(2 * 2000 * 4 * 1e-7)  # 2 levels, 2000 resamples of 4 clips
+
+
+def test_without_heads_there_is_only_their_empty_list():
+    found = needs()
+    assert "train_head" not in found
+    assert found["list_heads"].items == "0 heads"
+
+
+@pytest.mark.parametrize("kind", ["svm", "softmax_regression", "naive_bayes", "lda", "qda", "gmm"])
+def test_an_estimator_is_measured_on_few_rows_and_columns(kind):
+    small, large = (
+        measure_estimator(kind, Options(n_mixtures=2), n_rows=n_rows, n_columns=n_columns, n_classes=3)
+        for n_rows, n_columns in ((60, 5), (3_000_000, 5000))
+    )
+    assert small.timed_rows == 60
+    assert large.timed_rows == 300
+    assert 0 < small.fit_seconds < 30
+    assert large.fit_seconds > 100 * small.fit_seconds
+    assert small.fit_bytes >= 4 * 60 * 5 * 8
+    assert large.fit_bytes >= 4 * 3_000_000 * 5000 * 8
+
+
+@pytest.mark.parametrize("kind", ["svm", "qda", "gmm"])
+def test_a_file_of_an_estimator_is_not_larger_than_was_said(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    values, labels = rng.normal(size=(90, 40)), np.arange(90) % 3
+    options = Options(n_mixtures=2)
+    save_estimator(tmp_path / "e", fit_estimator(kind, values, labels, n_classes=3, options=options, seed=0))
+    costs = measure_estimator(kind, options, n_rows=90, n_columns=40, n_classes=3)
+    assert 0.5 * costs.file_bytes < (tmp_path / "e").stat().st_size < 1.15 * costs.file_bytes
+
+
+def test_a_member_that_is_an_estimator_is_one_fit_in_place_of_all_steps():
+    class Images:
+        kind, shape = "features", (26,)
+
+        def batch(self, ids):
+            return np.zeros((len(ids), 26), np.float32)
+
+    chosen = params(model__name="svm", model__normalise="standard", representation__kind="features")
+    model, train, _ = chosen.of_member("a")
+    costs = measure_member(model, train, n_rows=100, n_classes=3, images=Images(), block_ids=["x"] * 9)
+    assert costs.device == "cpu"
+    assert costs.n_features == 26
+    assert costs.saved_bytes * train.batch_images == 4 * 100 * 26 * 8
+    n_steps = 2 * 13  # two epochs of 100 in batches of 8
+    assert 0 < costs.step_seconds * n_steps < 30

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.errors import ModelError
+from pipeline.models.estimators import KINDS
 from pipeline.models.networks import FLAT, OWN_NETWORKS, refuse_unknown, torchvision_models
 from pipeline.store.files import read_json, sha256_of, write_json, written_whole
 
@@ -27,7 +28,8 @@ def fetch_weights(name: str, weights: str, *, expected_sha256: str | None, folde
     Parameters
     ----------
     weights
-        random (only the note is written), imagenet (torchvision's, from its cache or downloaded), or a path.
+        random (only the note is written; an estimator's says none), imagenet (torchvision's, from its cache or
+        downloaded), or a path.
     expected_sha256
         What a path's file must have, if given.
 
@@ -36,8 +38,11 @@ def fetch_weights(name: str, weights: str, *, expected_sha256: str | None, folde
     ModelError
         If the weights cannot be had, are not what they should be, or are not a plain state dict.
     """
-    refuse_unknown(name)
-    note = {"network": name, "weights": "random"}
+    if name not in KINDS:
+        refuse_unknown(name)
+    elif weights != "random":
+        raise ModelError(f"model.weights: {name} starts from nothing: set it to random")
+    note = {"network": name, "weights": "none" if name in KINDS else "random"}
     if weights == "random":
         (folder / WEIGHTS).unlink(missing_ok=True)
     else:

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from pipeline.params.fitted import find_estimator_problems, find_head_problems
 from pipeline.params.represented import find_entry_problems, find_representation_problems
 from pipeline.params.sections import Params, Use
-from pipeline.params.sequential import find_order_problems
+from pipeline.params.sequential import find_sequence_problems
 
 LEAK = "augmented_before_split"  # in split.allow_leaks
 
@@ -21,6 +22,7 @@ def find_contradictions(params: Params) -> list[str]:
     cut = params.slice
     if cut.slide_seconds > cut.block_seconds and cut.tail == "align" and not cut.whole_clips:
         found.append("slice.tail: align would overlap blocks that slice.slide_seconds keeps apart: use drop")
+    found += find_head_problems(params)
     return found + [problem for name in params.members for problem in _member_problems(params, name)]
 
 
@@ -82,13 +84,8 @@ def _member_problems(params: Params, name: str) -> list[str]:
         model, train, _ = params.of_member(name)
     except ValidationError as error:
         return [f"members.{name}.{error.title.lower()}.{line}" for line in one_line_each(error)]
-    found = find_entry_problems(model, params.representation.kind)
-    if model.sequence != "none":
-        found += find_order_problems(params, f"model.sequence: {model.sequence}")
-    elif model.name == "flat":
-        found.append("model.name: flat answers nothing by itself: set model.sequence to lstm or bilstm")
-    if model.name == "flat" and model.weights != "random":
-        found.append("model.weights: flat has no weights of its own: set it to random")
+    found = find_entry_problems(model, params.representation.kind) + find_estimator_problems(params, model)
+    found += find_sequence_problems(params, model)
     if train.keep == "best" and params.split.validation == "none":
         found.append("train.keep: best needs a validation side: set split.validation, or keep the last weights")
     return found

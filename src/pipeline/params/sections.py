@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     AfterValidator,
@@ -20,11 +20,17 @@ from pipeline.errors import ParamsError
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
+HeadKind = Literal["svm", "softmax_regression", "naive_bayes", "lda", "qda", "gmm"]
+ESTIMATORS = get_args(HeadKind)
+
+
+def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
+    if not items:
+        raise ValueError("must not be empty: nothing would run")
+    return items
 
 
 def _sorted_once(items: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not items:
-        raise ValueError("must not be empty: nothing would run")
     if list(items) != sorted(set(items)):
         raise ValueError(f"must be sorted and without repeats: {sorted(set(items))}")
     return items
@@ -70,11 +76,13 @@ Label = Annotated[str, AfterValidator(_checked_label)]
 Name = Annotated[str, AfterValidator(_plain_name)]
 Crossed = Annotated[str, AfterValidator(_crossed_names)]
 Texts = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_as_tuple), AfterValidator(_sorted_once)]
+NamesOrNone = Annotated[tuple[Name, ...], BeforeValidator(_as_tuple), AfterValidator(_sorted_once)]
+Names = Annotated[NamesOrNone, AfterValidator(_not_empty)]
 Folds = Annotated[
     tuple[Annotated[int, Field(ge=0)], ...],
     BeforeValidator(_as_tuple),
     AfterValidator(_sorted_once),
+    AfterValidator(_not_empty),
 ]
 
 
@@ -85,10 +93,11 @@ class Section(BaseModel):
 
 
 class Runs(Section):
-    """Which folds and members are trained."""
+    """Which folds and members are trained, and which heads on them."""
 
     folds: Folds
     members: Names
+    heads: NamesOrNone
 
 
 class Data(Section):
@@ -357,8 +366,20 @@ class ConvolutionLayer(Section):
     pool_stride: Extent = 0
 
 
+class Estimator(Section):
+    """What can be chosen of estimators; each looks at its own keys only."""
+
+    kernel: Literal["rbf", "linear"] = "rbf"
+    C: float = Field(1.0, gt=0, le=1000000)
+    gamma: Annotated[float, Field(gt=0, le=1000000)] | None = None
+    n_mixtures: int = Field(7, ge=1, le=1000)
+    covariance: Literal["full", "diagonal"] = "full"
+    regularisation: float = Field(0.01, ge=0, le=1)
+    priors: Literal["empirical", "equal"] = "empirical"
+
+
 class Model(Section):
-    """The network and where it starts."""
+    """The network and where it starts, or the estimator."""
 
     name: Name
     weights: str = Field(min_length=1)
@@ -378,6 +399,12 @@ class Model(Section):
     sequence_units: int = Field(ge=1, le=8192)
     sequence_layers: int = Field(ge=1, le=16)
     sequence_blocks: int = Field(ge=0, le=100000)
+    estimator: Estimator
+
+    @property
+    def is_estimator(self) -> bool:
+        """Whether it is fitted in one go, and is no network."""
+        return self.name in ESTIMATORS
 
     @property
     def of_sequence(self) -> dict[str, Any]:
@@ -448,12 +475,29 @@ class Member(Section):
     train: Mapping[str, Any]
 
 
+class Head(Estimator):
+    """What is fitted to a member's outputs: whose, which, on which side, and the estimator's own keys."""
+
+    member: Name
+    on: Literal["logits", "features"] = "logits"
+    kind: HeadKind
+    fitted_on: Literal["train", "validation"] = "train"
+    seed: Seed = 0
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """Its keys, those that are not of every kind apart."""
+        of_all = {"member", "on", "kind", "fitted_on", "seed"}
+        return {**self.model_dump(include=of_all), "options": self.model_dump(exclude=of_all)}
+
+
 class Params(Section):
     """All of params.yaml."""
 
     corpora: Names
     runs: Runs
     members: Mapping[Name, Member]
+    heads: Mapping[Name, Head]
     data: Data
     demo: Demo
     audio: Audio
@@ -484,6 +528,9 @@ class Params(Section):
         if name not in self.members:
             raise ParamsError(f"members.{name}: no such member; params.yaml has {', '.join(sorted(self.members))}")
         member = self.members[name]
-        model = Model.model_validate({**self.model.model_dump(), **member.model})
+        own = dict(member.model)
+        if isinstance(own.get("estimator"), Mapping):
+            own["estimator"] = {**self.model.estimator.model_dump(), **own["estimator"]}
+        model = Model.model_validate({**self.model.model_dump(), **own})
         train = Train.model_validate({**self.train.model_dump(), **member.train})
         return model, train, member.seed

@@ -2,9 +2,26 @@
 
 from collections.abc import Iterator
 
-from pipeline.params.sections import Params
+from pipeline.params.sections import Model, Params
 
 LEAK = "augmented_before_split"  # in split.allow_leaks
+
+
+def find_sequence_problems(params: Params, model: Model) -> list[str]:
+    """Contradictions of what runs over a clip's blocks with the split, and with what it runs over."""
+    found = []
+    if model.sequence != "none":
+        found += find_order_problems(params, f"model.sequence: {model.sequence}")
+        if model.is_estimator:
+            found.append(
+                f"model.sequence: {model.sequence} learns with a network, and {model.name} is an estimator: set it to "
+                "none, or model.name to flat, which takes the same values"
+            )
+    elif model.name == "flat":
+        found.append("model.name: flat answers nothing by itself: set model.sequence to lstm or bilstm")
+    if model.name == "flat" and model.weights != "random":
+        found.append("model.weights: flat has no weights of its own: set it to random")
+    return found
 
 
 def find_order_problems(params: Params, key: str) -> list[str]:

@@ -11,6 +11,7 @@ from pipeline.models.inference import choose_device
 from pipeline.models.networks import refuse_options
 from pipeline.params.sections import Model, Params
 from pipeline.plan.counts import Counts, Sides, count_blocks, deal
+from pipeline.plan.estimator_costs import EstimatorCosts, measure_head, measure_member
 from pipeline.plan.fit import misfits, refusals, unknown_names
 from pipeline.plan.job import Job
 from pipeline.plan.machine import present_machine
@@ -52,7 +53,8 @@ def plan_work(params: Params) -> tuple[str, bool]:
 
 def _measured(params: Params) -> Job:
     for model, train, _ in map(params.of_member, params.runs.members):
-        refuse_options(model.name, model.options)
+        if not model.is_estimator:
+            refuse_options(model.name, model.options)
         choose_device(train.device)
     survey = survey_corpora(params)
     counts = count_blocks(survey.clips, params)
@@ -62,17 +64,19 @@ def _measured(params: Params) -> Job:
         named = unknown_names(survey, params.split)
         raise SplitError(named or "split.use and split.classes leave out every clip: name classes that are to be kept")
     with measured_sound(survey, params) as (sound, images, names):
-        networks = _measure_members(params, counts, images, names)
-    return Job(
-        params=params,
-        survey=survey,
-        counts=counts,
-        sides=_sides(counts, params),
-        sound=sound,
-        networks=networks,
-        weights_bytes={name: _start_bytes(params.of_member(name)[0], costs) for name, costs in networks.items()},
-        workers=n_workers(params.machine.workers),
-    )
+        job = Job(
+            params=params,
+            survey=survey,
+            counts=counts,
+            sides=_sides(counts, params),
+            sound=sound,
+            networks={},
+            weights_bytes={},
+            workers=n_workers(params.machine.workers),
+        )
+        networks = _measure_members(params, counts, images, names, n_learned=job.n_learned)
+    weights = {name: _start_bytes(params.of_member(name)[0], costs) for name, costs in networks.items()}
+    return dataclasses.replace(job, networks=networks, weights_bytes=weights, heads=_measure_heads(job, networks))
 
 
 def _sides(counts: Counts, params: Params) -> Sides:
@@ -88,12 +92,20 @@ def _sides(counts: Counts, params: Params) -> Sides:
     )
 
 
-def _measure_members(params: Params, counts: Counts, images: Rendered, names: list[str]) -> Mapping[str, NetworkCosts]:
+def _measure_members(
+    params: Params, counts: Counts, images: Rendered, names: list[str], *, n_learned: int
+) -> Mapping[str, NetworkCosts]:
     """Measure each member's network; members that differ in their seed or learning rate only are measured once."""
     known: dict[tuple[object, ...], NetworkCosts] = {}
     networks = {}
     for name in params.runs.members:
         model, train, _ = params.of_member(name)
+        if model.is_estimator:
+            n_classes = len(counts.by_label)
+            networks[name] = measure_member(
+                model, train, n_rows=n_learned, n_classes=n_classes, images=images, block_ids=names
+            )
+            continue
         own = model.model_copy(update={"weights": "random", "weights_sha256": None, "init": "torchvision"})
         key = (own, train.batch_images, train.optimizer, train.device, train.threads, train.deterministic)
         if key not in known:
@@ -101,6 +113,18 @@ def _measure_members(params: Params, counts: Counts, images: Rendered, names: li
             known[key] = measure_network(model, train, n_classes=len(counts.by_label), images=images, block_ids=names)
         networks[name] = known[key]
     return networks
+
+
+def _measure_heads(job: Job, networks: Mapping[str, NetworkCosts]) -> dict[str, EstimatorCosts]:
+    """Measure each head, on logits or on as many features as its member's network has."""
+    n_classes = len(job.counts.by_label)
+    found = {}
+    for name in job.params.runs.heads:
+        head = job.params.heads[name]
+        n_columns = n_classes if head.on == "logits" else networks[head.member].n_features
+        n_rows = max(1, job.sides.train if head.fitted_on == "train" else job.sides.watched)
+        found[name] = measure_head(head, n_rows=n_rows, n_columns=n_columns, n_classes=n_classes)
+    return found
 
 
 def _start_bytes(model: Model, costs: NetworkCosts) -> int:

@@ -27,6 +27,7 @@ LESS_DISK = {
     "split_blocks": "lower split.n_folds or raise slice.slide_seconds",
     "train_model": "name fewer runs.folds or runs.members, or choose a smaller model.name",
     "predict_blocks": "name fewer runs.folds or runs.members, or raise slice.slide_seconds",
+    "train_head": "name fewer runs.folds or runs.heads, or fit heads on logits",
 }
 LESS_MEMORY = {
     "collect_clips": "lower machine.workers, or cut the recordings into shorter ones",
@@ -36,6 +37,7 @@ LESS_MEMORY = {
     "render_spectrograms": "lower machine.workers, or height and width of image or stack",
     "train_model": "lower train.batch_images, or choose a smaller model.name",
     "predict_blocks": "raise slice.slide_seconds, or choose a smaller model.name",
+    "train_head": "fit heads on logits, or with covariance diagonal",
 }
 FEWER_BLOCKS = "raise slice.slide_seconds"
 

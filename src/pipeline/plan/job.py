@@ -6,13 +6,14 @@ memory those of the largest moment of one process, which is what has to fit.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pipeline.altered import ALTERED_AHEAD
 from pipeline.augment.attach import LEAK
 from pipeline.params.sections import Params
 from pipeline.plan.chosen import representation_of
 from pipeline.plan.counts import Counts, Sides
+from pipeline.plan.estimator_costs import EstimatorCosts
 from pipeline.plan.network_counts import NetworkCosts
 from pipeline.plan.sound_costs import SoundCosts
 from pipeline.plan.survey import Survey
@@ -52,6 +53,7 @@ class Job:
     networks: Mapping[str, NetworkCosts]  # by member
     weights_bytes: Mapping[str, int]  # of each member's starting weights; 0 where they are random
     workers: int
+    heads: Mapping[str, EstimatorCosts] = field(default_factory=dict)
 
     @property
     def item(self) -> str:

@@ -14,7 +14,8 @@ SKLEARN_BYTES = 80_000_000
 
 def model_needs(job: Job) -> list[Need]:
     """Estimate the stages after the images, in the order in which they run."""
-    makers = (_list, _split, _fetch, _train, _predict, _baselines, _evaluate, _report)
+    heads = (_list_heads, _train_heads) if job.heads else (_list_heads,)
+    makers = (_list, _split, _fetch, _train, _predict, *heads, _baselines, _evaluate, _report)
     return [make(job) for make in makers]
 
 
@@ -150,6 +151,42 @@ def _predict_memory(job: Job, costs: NetworkCosts) -> int:
     return job.sound.base_torch_bytes + tables + network + 2 * n * _output_bytes(job, costs)
 
 
+def _list_heads(job: Job) -> Need:
+    """It reads the outputs of heads' members once, to digest them."""
+    n_folds, n_heads = len(job.params.runs.folds), len(job.heads)
+    members = [job.networks[job.params.heads[name].member] for name in job.heads]
+    read = n_folds * job.sides.rows * sum(_output_bytes(job, costs) for costs in members)
+    return Need(
+        stage="list_heads",
+        runs=1,
+        items=amount(n_heads, "head"),
+        seconds=job.sound.start_seconds + read / job.sound.hashed_per_second,
+        disk=200 + n_heads * (400 + n_folds * 200),
+        memory=job.sound.base_bytes,
+    )
+
+
+def _train_heads(job: Job) -> Need:
+    """Each reads its member's outputs, the split, fits, answers for every block, and writes as many logits."""
+    n, n_folds = job.sides.rows, len(job.params.runs.folds)
+    row = 4 * len(job.counts.by_label) + job.counts.name_bytes + 10
+    outputs = rows_in_chunks(n, min(n, 256)) * row + FILE_BYTES
+    # scikit-learn takes about as long to start as torch
+    each = job.sound.start_torch_seconds + job.split_seconds
+    of_member = {name: _output_bytes(job, job.networks[job.params.heads[name].member]) for name in job.heads}
+    return Need(
+        stage="train_head",
+        runs=n_folds * len(job.heads),
+        items=amount(n_folds * len(job.heads), "head"),
+        seconds=n_folds * sum(each + costs.fit_seconds + n * costs.predict_seconds for costs in job.heads.values()),
+        disk=n_folds * sum(costs.file_bytes + outputs + 2000 for costs in job.heads.values()),
+        memory=job.sound.base_bytes
+        + SKLEARN_BYTES
+        + job.split_memory
+        + max(costs.fit_bytes + 3 * n * of_member[name] for name, costs in job.heads.items()),
+    )
+
+
 def _baselines(job: Job) -> Need:
     n, n_folds = job.sides.rows, len(job.params.runs.folds)
     chosen = representation_of(job.params)
@@ -174,7 +211,8 @@ def _baselines(job: Job) -> Need:
 
 def _evaluate(job: Job) -> Need:
     n_runs = len(job.params.runs.folds) * len(job.networks)
-    levels = 2 * (len(job.networks) + 4)  # blocks and clips; each member, their mean and three baselines
+    # blocks and clips; each member and head, the members' mean and three baselines
+    levels = 2 * (len(job.networks) + len(job.heads) + 4)
     drawing = levels * job.params.evaluate.n_resamples * job.counts.n_units * DRAW_SECONDS
     names = n_runs * job.sides.rows * 2 * (job.counts.name_bytes + 60)
     reading = (len(job.params.runs.folds) + n_runs) * job.split_seconds

@@ -101,13 +101,7 @@ def _how_measured(job: Job) -> str:
     sound = job.sound
     heard = "recordings" if sound.on_real_sound else "made noise (no recording of a minute or less is there yet)"
     networks = "; ".join(
-        f"{name}: {job.params.of_member(name)[0].name} on {costs.device}, "
-        + (
-            f"steps of {amount(costs.timed_images, job.item)}"
-            if costs.timed_images
-            else "not tried but counted layer by layer, for its weights are more than the free memory takes"
-        )
-        for name, costs in job.networks.items()
+        _measured_as(job, name, costs.timed_images, costs.device) for name, costs in job.networks.items()
     )
     return (
         f"Measured just now, with the stages' own code: {duration(sound.measured_seconds)} of {heard} "
@@ -115,6 +109,16 @@ def _how_measured(job: Job) -> str:
         f"each member a few training steps and forward passes from random weights ({networks}). Whatever else the "
         "machine does meanwhile is in it."
     )
+
+
+def _measured_as(job: Job, name: str, n_timed: int, device: str) -> str:
+    """Name a member's network or estimator, and how many blocks it was timed on."""
+    model, _, _ = job.params.of_member(name)
+    if model.is_estimator:
+        return f"{name}: {model.name}, fitted to {amount(n_timed, 'made block')}"
+    timed = f"steps of {amount(n_timed, job.item)}"
+    counted = "not tried but counted layer by layer, for its weights are more than the free memory takes"
+    return f"{name}: {model.name} on {device}, {timed if n_timed else counted}"
 
 
 def _assumptions(job: Job, machine: Machine) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.features.representations import stack_of
+from pipeline.params.fitted import USED
 from pipeline.report.axes import text_of
 from pipeline.report.spectrograms import CONTENTS, Sound
 from pipeline.store.files import read_json
@@ -209,6 +210,9 @@ def members_table(metrics: Values, members: Mapping[str, Values]) -> Table:
     columns = []
     for name, member in members.items():
         model, train, start = member["model"], member["train"], metrics["start"][name]
+        if start["weights"] == "none":
+            columns.append(_estimator_settings(model, member["seed"]))
+            continue
         columns.append(
             {
                 "network": start["network"],
@@ -222,8 +226,22 @@ def members_table(metrics: Values, members: Mapping[str, Values]) -> Table:
                 **{key.replace("_", " "): _setting(value) for key, value in train.items() if key != "threads"},
             }
         )
-    rows = [[key, *(column[key] for column in columns)] for key in columns[0] if any(c[key] for c in columns)]
+    keys = dict.fromkeys(key for column in columns for key in column)
+    rows = [[key, *(column.get(key, "") for column in columns)] for key in keys]
+    rows = [row for row in rows if any(row[1:])]
     return Table("Networks and training", ["setting", *(f"member {name}" for name in members)], rows)
+
+
+def _estimator_settings(model: Values, seed: int) -> dict[str, str]:
+    """What was chosen of an estimator: the keys that its kind looks at."""
+    chosen = {key: value for key, value in model["estimator"].items() if key in USED[model["name"]]}
+    return {
+        "network": f"{model['name']} (no network)",
+        "values enter as": model["normalise"],
+        "whitening": model["whiten"] if model["whiten"] != "none" else "",
+        "seed": str(seed),
+        **{key.replace("_", " "): "" if value is None else _setting(value) for key, value in chosen.items()},
+    }
 
 
 def _setting(value: Any) -> str:

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.errors import StoreError
-from pipeline.findings import chance_of, figure, find_caveats, how_to_read, members_alone, what_was_run
+from pipeline.findings import chance_of, figure, find_caveats, heads_in_words, how_to_read, members_alone, what_was_run
 from pipeline.report import facts
 from pipeline.report.curves import curves_page
 from pipeline.report.scores import SUMMARIES, confusion_rows, level_page
@@ -106,7 +106,7 @@ def _numbers(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, 
         "metrics": metrics,
         "summary": what_was_run(metrics, split),
         "how_to_read": how_to_read(metrics),
-        "members_alone": members_alone(metrics),
+        "members_alone": members_alone(metrics) + heads_in_words(metrics),
         "findings": find_caveats(metrics, split),
         "chance": chance_of(metrics),
         "summaries": SUMMARIES,

@@ -92,12 +92,13 @@ def level_page(metrics: Mapping[str, Any], level: str) -> LevelPage:
 
 
 def _classifiers(metrics: Mapping[str, Any], level: str) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """The model first, then its members if there are several, then the baselines."""
+    """The model first, then its members if there are several, then heads, then the baselines."""
     members = metrics["members"]
     name = "this model" if len(members) == 1 else f"mean of {len(members)} members"
     found = [(name, MODEL, metrics[level])]
     if len(members) > 1:
         found += [(f"member {member}", MEMBER, scores[level]) for member, scores in members.items()]
+    found += [(f"head: {name}", MEMBER, scores[level]) for name, scores in metrics.get("heads", {}).items()]
     return found + [(f"baseline: {name}", BASELINE, scores[level]) for name, scores in metrics["baselines"].items()]
 
 

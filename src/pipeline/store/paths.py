@@ -19,6 +19,8 @@ WEIGHTS = Path("models/weights")
 MODELS = Path("models")
 CURVES = Path("data/processed/curves")
 OUTPUTS = Path("data/processed/outputs")
+HEADS = Path("data/processed/heads")
+HEAD_SOURCES = HEADS / "sources"
 BASELINES = Path("data/processed/baselines")
 ANSWERS = Path("data/processed/answers.csv")
 METRICS = Path("metrics/metrics.json")
@@ -113,6 +115,21 @@ def curves_csv(key: str) -> Path:
 def outputs_h5(key: str) -> Path:
     """Logits and last features of every block under a training run's model."""
     return OUTPUTS / f"{key}.h5"
+
+
+def head_source(key: str) -> Path:
+    """Which outputs a head is fitted to, by content."""
+    return HEAD_SOURCES / f"{key}.json"
+
+
+def head_folder(key: str) -> Path:
+    """A fitted head, named as a training run with the head in the place of the member."""
+    return HEADS / key
+
+
+def head_outputs_h5(key: str) -> Path:
+    """Logits of every block under a fitted head."""
+    return head_folder(key) / "outputs.h5"
 
 
 def baselines_h5(fold: int) -> Path:

@@ -1,0 +1,56 @@
+"""What contradicts itself in estimators, as members and as heads: one line each, naming the key."""
+
+from collections.abc import Iterator
+
+from pipeline.params.sections import Estimator, Head, Model, Params
+
+# The keys that each kind looks at, of those that kinds differ in.
+USED = {
+    "svm": {"kernel", "C", "gamma", "priors"},
+    "softmax_regression": {"C", "priors"},
+    "naive_bayes": {"regularisation", "priors"},
+    "lda": {"regularisation", "priors"},
+    "qda": {"regularisation", "priors"},
+    "gmm": {"n_mixtures", "covariance", "regularisation", "priors"},
+}
+
+
+def find_estimator_problems(params: Params, model: Model) -> list[str]:
+    """Contradictions of a member that is an estimator with the start and the images of networks."""
+    if not model.is_estimator:
+        return []
+    found = []
+    if model.weights != "random":
+        found.append(f"model.weights: {model.name} starts from nothing: set it to random")
+    found += [
+        f"augment.{name}: alters images anew in every epoch, and {model.name} is fitted once: set it to 0"
+        for name, value in params.augment.of_images.items()
+        if value
+    ]
+    return found
+
+
+def find_head_problems(params: Params) -> list[str]:
+    """Contradictions of heads with the runs, the split, and their own kind."""
+    unknown = [name for name in params.runs.heads if name not in params.heads]
+    found = [f"runs.heads: {name!r} has no entry under heads" for name in unknown]
+    found += [
+        f"runs.heads: {name!r} is a member's name too: give it another, as results are shown under it"
+        for name in params.runs.heads
+        if name in params.members
+    ]
+    for name, head in params.heads.items():
+        found += [f"heads.{name}.{problem}" for problem in _of_head(params, name, head)]
+    return found
+
+
+def _of_head(params: Params, name: str, head: Head) -> Iterator[str]:
+    if head.member not in params.members:
+        yield f"member: {head.member!r} has no entry under members"
+    elif name in params.runs.heads and head.member not in params.runs.members:
+        yield f"member: {head.member!r} is not among runs.members, so it has no outputs: add it there"
+    if name in params.runs.heads and head.fitted_on == "validation" and params.split.validation == "none":
+        yield "fitted_on: validation needs a validation side: set split.validation, or fit on train"
+    own = head.model_fields_set & {*Estimator.model_fields} - USED[head.kind]
+    for key in sorted(own):
+        yield f"{key}: {head.kind} does not look at it: leave it out"
