@@ -40,7 +40,7 @@ def test_the_model_comes_first_and_its_baselines_after():
 
 
 def test_heads_have_rows_after_the_members():
-    own = metrics(members=("x", "y"), heads={"h": metrics()})
+    own = {**metrics(members=("x", "y")), "heads": {"h": metrics()}}
     rows = level_page(own, "block").rows
     assert [row.name for row in rows] == [
         "mean of 2 members",
