@@ -28,7 +28,7 @@ repro: $(READY) ## Run the pipeline: what has changed since the last time, and p
 	@$(RUN) emospec results
 
 # Of all metrics, the two that experiments are compared by; of all parameters and files, those that differ.
-NOT_SHOWN := ^(baselines|spread|folds|corpora|leakage|start|seed|split\.leakage|left_out)\.|^members\..*\.(block|clip)\.
+NOT_SHOWN := ^(baselines|spread|folds|corpora|leakage|start|seed|split\.leakage|left_out)\.|^(members|heads)\..*\.(block|clip)\.
 NOT_SHOWN := $(NOT_SHOWN)|^(block|clip)\.(accuracy|macro_f1|recall|n|n_units|n_units_by_class|unit|few_units|interval)\b
 NOT_SHOWN := $(NOT_SHOWN)|^(units|merged_units|n_folds|by|method|balance|validation)\b|.*/|Created|State|Executor
 

@@ -64,7 +64,7 @@ def stale(project, *changes):
         path.write_text(before, encoding="utf-8")
 
 
-BEHIND_TRAINING = {"train_model", "predict_blocks", "evaluate_model", "report"}
+BEHIND_TRAINING = {"train_model", "predict_blocks", "list_heads", "evaluate_model", "report"}
 BEHIND_IMAGES = BEHIND_TRAINING | {"list_spectrograms", "fit_baselines"}
 
 
@@ -99,16 +99,16 @@ def test_a_change_reruns_only_what_depends_on_it(project, change, stages):
 @pytest.mark.slow
 def test_another_fold_trains_alone(project):
     assert stale(project, ("  folds:\n  - 0\n  - 1\n", "  folds:\n  - 0\n  - 1\n  - 2\n")) == {
-        *("train_model@2-a", "predict_blocks@2-a", "fit_baselines@2", "evaluate_model", "report")
+        *("train_model@2-a", "predict_blocks@2-a", "list_heads", "fit_baselines@2", "evaluate_model", "report")
     }
 
 
 @pytest.mark.slow
 def test_another_member_trains_alone(project):
     member = "  b:\n    seed: 1\n    model: {}\n    train: {}\n"
-    changes = ("  members:\n  - a\n", "  members:\n  - a\n  - b\n"), ("\ndata:\n", f"{member}\ndata:\n")
+    changes = ("  members:\n  - a\n", "  members:\n  - a\n  - b\n"), ("\n# Heads: ", f"{member}\n# Heads: ")
     new = {f"{stage}@{fold}-b" for stage in ("train_model", "predict_blocks") for fold in (0, 1)}
-    assert stale(project, *changes) == new | {"fetch_weights@b", "evaluate_model", "report"}
+    assert stale(project, *changes) == new | {"fetch_weights@b", "list_heads", "evaluate_model", "report"}
 
 
 @pytest.mark.slow
@@ -119,6 +119,36 @@ def test_a_members_own_seed_retrains_that_member_only(project):
         ("    seed: 0\n    # Keys", "    seed: 7\n    # Keys"),
     )
     assert {name.split("@")[0] for name in changed} == BEHIND_TRAINING
+
+
+@pytest.mark.slow
+def test_a_head_is_fitted_alone_and_reported_beside_its_member(project):
+    before = metrics_of(project)
+    assert "heads" not in before
+    # a stage whose matrix has an empty list is none, and those behind it run all the same
+    assert "train_head" not in run(project, "dvc", "stage", "list", "--name-only")
+    assert json.loads((project / "data/processed/heads/sources/heads.json").read_text(encoding="utf-8")) == {}
+    scores = "+heads={scores: {member: a, on: logits, kind: naive_bayes}}"
+    output = run(project, "dvc", "exp", "run", *settings(), "-S", "runs.heads=[scores]", "-S", scores)
+    behind = {"list_heads", "evaluate_model", "report"}
+    assert ran(output) == behind | {"train_head@0-scores", "train_head@1-scores"}
+    after = metrics_of(project)
+    heads = after.pop("heads")
+    assert after == before
+    assert set(heads) == {"scores"}
+    assert heads["scores"]["clip"]["n"]["total"] == 4
+    assert "head: scores" in (project / "metrics/report.html").read_text(encoding="utf-8")
+    # another head leaves the first as it is, and so does another value of a key that it does not have
+    more = "+heads.deep={member: a, on: features, kind: svm, kernel: linear}"
+    changes = ["-S", "runs.heads=[deep,scores]", "-S", more, "-S", "model.estimator.n_mixtures=7"]
+    output = run(project, "dvc", "exp", "run", *settings(), *changes)
+    assert ran(output) == behind | {"train_head@0-deep", "train_head@1-deep"}
+    assert metrics_of(project)["heads"]["scores"] == heads["scores"]
+    assert set(metrics_of(project)["heads"]) == {"deep", "scores"}
+    # and without heads all is as before
+    run(project, "git", "checkout", "-q", "params.yaml")
+    run(project, "dvc", "exp", "run", *settings())
+    assert metrics_of(project) == before
 
 
 @pytest.mark.slow

@@ -135,7 +135,12 @@ def test_a_head_says_what_it_is(project):
     assert card["seed"] == 3
     assert card["options"] == {"C": 2.0}
     assert card["start"] == {"network": "shufflenet_v2_x0_5", "weights": "random", "head": "svm"}
-    assert sorted(path.name for path in head_folder(KEY).iterdir()) == ["head.json", "head.safetensors", "outputs.h5"]
+    assert sorted(path.name for path in head_folder(KEY).iterdir()) == [
+        "head.json",
+        "head.safetensors",
+        "outputs.h5",
+        "provenance.json",
+    ]
 
 
 def test_a_loaded_head_answers_as_it_did(project):
@@ -155,7 +160,7 @@ def test_the_same_head_twice_is_the_same_bytes(project):
         return files_under(HEADS_FOLDER)
 
     first = everything()
-    assert len(first) == 9  # of each fold the head's three files and its source, and the list of heads
+    assert len(first) == 11  # of each fold the head's four files and its source, and the list of heads
     assert everything() == first
 
 

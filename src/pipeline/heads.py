@@ -4,8 +4,10 @@ A head sees what the member makes of each block, and learns from one side of the
 outputs have the layout of a member's.
 """
 
+import platform
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from typing import Any, Protocol
 
 import numpy as np
@@ -132,9 +134,16 @@ def train_head(fold_index: int, name: str, head: HeadRecipe, *, validation: str)
         "weights_sha256": sha256_of(head_folder(key) / WEIGHTS),
     }
     write_json(head_folder(key) / CARD, card)
+    write_json(head_folder(key) / "provenance.json", _provenance())
     logits = np.asarray(fitted.logits(values, fold), dtype=np.float32)
     write_outputs(head_outputs_h5(key), fold, {"logits": logits}, about=card)
     say(f"head {key}: {head.kind} on {head.on} of {head.member}, fitted to {card['n_fitted']} blocks ({side} side)")
+
+
+def _provenance() -> dict[str, Any]:
+    """What may change the last digits of a head and is not a parameter."""
+    packages = {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}
+    return {"python": platform.python_version(), "machine": platform.machine(), "packages": packages}
 
 
 def load_head(key: str) -> tuple[FittedHead, dict[str, Any]]:

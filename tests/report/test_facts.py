@@ -195,3 +195,17 @@ def test_an_own_range_and_whole_clips_are_said():
     assert items["Colours"] == "64 of jet, over each picture's own values (percentiles 5 to 95, at most 60 dB)"
     assert items["Blocks"] == "whole clips; silent: keep"
     assert "Shorter clips" not in items
+
+
+def test_an_estimator_shows_the_keys_that_it_looks_at_beside_a_networks_training():
+    estimator = {"kernel": "rbf", "C": 10.0, "gamma": None, "n_mixtures": 7, "regularisation": 0.01, "priors": "equal"}
+    model = {"name": "svm", "normalise": "standard", "whiten": "none", "estimator": estimator}
+    metrics = {**METRICS, "start": {**METRICS["start"], "b": {"network": "svm", "weights": "none"}}}
+    table = facts.members_table(metrics, {"a": MEMBER, "b": {"model": model, "train": MEMBER["train"], "seed": 3}})
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert rows["network"] == ["alexnet", "svm (no network)"]
+    assert rows["seed"] == ["7", "3"]
+    assert rows["epochs"] == ["12", ""]
+    assert rows["C"] == ["", "10"]
+    assert rows["priors"] == ["", "equal"]
+    assert not {"gamma", "n mixtures", "regularisation"} & set(rows)

@@ -39,6 +39,18 @@ def test_the_model_comes_first_and_its_baselines_after():
     assert page.tested == "5 blocks, 2 units (speaker)"
 
 
+def test_heads_have_rows_after_the_members():
+    own = {**metrics(members=("x", "y")), "heads": {"h": metrics()}}
+    rows = level_page(own, "block").rows
+    assert [row.name for row in rows] == [
+        "mean of 2 members",
+        "member x",
+        "member y",
+        "head: h",
+        "baseline: majority",
+    ]
+
+
 def test_members_have_rows_of_their_own_where_there_are_several():
     rows = level_page(metrics(("x", "y")), "block").rows
     assert [row.name for row in rows] == ["mean of 2 members", "member x", "member y", "baseline: majority"]
