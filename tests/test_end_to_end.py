@@ -210,10 +210,13 @@ def test_recurrent_members_on_flat_values_and_over_a_network(project):
     member = "+members.b={seed: 1, model: {name: cnn, sequence: bilstm}, train: {}}"
     changes = {"runs__folds": "[0]", "runs__members": "[a,b]", "split__balance": "none", "train__epochs": "2"}
     sequence = {"model__name": "flat", "model__sequence": "lstm", "model__sequence_units": "8"}
-    said = run(project, "dvc", "exp", "run", *settings(**changes, **sequence), "-S", member)
+    head = "+heads={over_time: {member: b, on: features, kind: lstm, epochs: 2}}"
+    changes["runs__heads"] = "[over_time]"
+    said = run(project, "dvc", "exp", "run", *settings(**changes, **sequence), "-S", member, "-S", head)
     assert "train 0-a: 6 clips of 2 to 2 blocks as sequences" in said
     metrics = metrics_of(project)
     assert set(metrics["members"]) == {"a", "b"}
+    assert set(metrics["heads"]) == {"over_time"}
     assert metrics["clip"]["n"] == {"high": 1, "low": 1, "total": 2}
     for name, network, kind in (("a", "flat", "lstm"), ("b", "cnn", "bilstm")):
         card = json.loads((project / f"models/0-{name}/model.json").read_text(encoding="utf-8"))

@@ -1,5 +1,6 @@
 """Heads on made outputs: what they learn from, what they write, what is refused, and that nothing is unpickled."""
 
+import dataclasses
 import hashlib
 import json
 import pickle
@@ -14,7 +15,8 @@ from pipeline.errors import ModelError, SplitError, StoreError
 from pipeline.head_sources import ALL_HEADS, HeadRecipe, list_heads
 from pipeline.heads import HEADS, EstimatorHead, Kind, load_head, train_head
 from pipeline.models.estimators import Options, fit_estimator
-from pipeline.params.sections import ESTIMATORS
+from pipeline.params.sections import ESTIMATORS, RECURRENT, RecurrentHead
+from pipeline.sequence_heads import SequenceOptions, fit_sequences
 from pipeline.store.folds import read_fold, read_outputs, write_outputs
 from pipeline.store.paths import HEADS as HEADS_FOLDER
 from pipeline.store.paths import head_folder, head_outputs_h5, head_source, outputs_h5
@@ -64,7 +66,7 @@ def run(recipe, *, fold=1, validation="none"):
     return read_outputs(head_outputs_h5(f"{fold}-h"), "logits")
 
 
-@pytest.mark.parametrize("kind", HEADS)
+@pytest.mark.parametrize("kind", ESTIMATORS)
 def test_a_head_answers_for_every_block_and_learns_from_the_training_side_alone(project, kind):
     prepare(1)
     options = {"n_mixtures": 2}
@@ -279,5 +281,36 @@ def test_a_new_kind_of_head_is_an_entry_of_a_dict(project, monkeypatch):
     assert isinstance(load_head(KEY)[0], Constant)
 
 
-def test_estimators_of_the_parameters_are_kinds_of_heads():
-    assert set(ESTIMATORS) <= set(HEADS)
+def test_kinds_of_the_parameters_are_kinds_of_heads():
+    assert set(HEADS) == {*ESTIMATORS, *RECURRENT}
+    assert {*RecurrentHead.model_fields} == {field.name for field in dataclasses.fields(SequenceOptions)}
+    made = RecurrentHead()
+    assert SequenceOptions(**made.model_dump()) == SequenceOptions()
+
+
+@pytest.mark.parametrize("kind", RECURRENT)
+def test_a_recurrent_head_runs_over_the_clips(project, kind):
+    prepare(1)
+    options = {"units": 4, "epochs": 2, "batch_blocks": 8}
+    outputs = run(head(kind=kind, options=options))
+    before = files_under(head_folder(KEY))
+    fold, values = read_fold(1), read_outputs(outputs_h5("1-a"), "logits").values["logits"]
+    own = fit_sequences(values, fold, kind=kind, options=SequenceOptions(**options), seed=0)
+    np.testing.assert_array_equal(outputs.values["logits"], own.logits(values, fold))
+    again, card = load_head(KEY)
+    np.testing.assert_array_equal(again.logits(values, fold), outputs.values["logits"])
+    assert (card["kind"], card["side"], card["n_fitted"]) == (kind, "train", int(fold.on("train").sum()))
+    run(head(kind=kind, options=options))
+    assert files_under(head_folder(KEY)) == before
+    renamed = type(fold)(fold.rows, (*fold.classes, "other"))
+    with pytest.raises(ModelError, match="fitted for 3 classes, the split has 4"):
+        again.logits(values, renamed)
+
+
+def test_a_recurrent_head_refuses_a_split_that_tears_clips(project):
+    make_project(by="block")
+    prepare(1)
+    with pytest.raises(
+        SplitError, match=r"a recurrent network needs a clip's blocks together .* set split\.by to clip"
+    ):
+        run(head(kind="lstm"))

@@ -15,7 +15,7 @@ from pipeline.errors import ParamsError
 from pipeline.models.estimators import KINDS, Options
 from pipeline.params import load_params, parse_params
 from pipeline.params.fitted import USED
-from pipeline.params.sections import ESTIMATORS, Estimator, SoundVariant
+from pipeline.params.sections import ESTIMATORS, RECURRENT, Estimator, SoundVariant
 
 FILE = Path(__file__).resolve().parents[1] / "params.yaml"
 VALUES = YAML(typ="safe", pure=True).load(FILE.read_text(encoding="utf-8"))
@@ -258,8 +258,12 @@ def test_a_head_has_the_committed_values_of_estimators_where_it_gives_none():
 
 def test_kinds_of_estimators_are_those_that_are_fitted_with_their_options():
     assert tuple(KINDS) == ESTIMATORS
-    assert set(USED) == set(KINDS)
-    assert set.union(*USED.values()) == {*Estimator.model_fields} == {item.name for item in dataclasses.fields(Options)}
+    assert set(USED) == {*KINDS, *RECURRENT}
+    assert (
+        set().union(*(USED[kind] for kind in KINDS))
+        == {*Estimator.model_fields}
+        == {item.name for item in dataclasses.fields(Options)}
+    )
     assert Estimator().model_dump() == dataclasses.asdict(Options()) == VALUES["model"]["estimator"]
 
 
@@ -419,6 +423,40 @@ def test_what_tears_clips_is_refused_where_their_order_counts(kind, keys, words)
     assert str(caught.value).startswith(text)
     with pytest.raises(ParamsError, match=f"model.sequence: {kind} needs"):
         parse_params(changed(**own, members__a__model={"sequence": kind}))
+
+
+HEAD = {"member": "a", "kind": "lstm"}
+
+
+def test_a_recurrent_head_needs_whole_clips_too():
+    own = {"runs__heads": ["h"], "heads": {"h": HEAD}}
+    parse_params(changed(**own, split__balance="none"))
+    parse_params(changed(heads={"h": HEAD}))  # it is not run
+    with pytest.raises(ParamsError, match=r"heads\.h\.kind: lstm needs .* split\.balance train drops random ones"):
+        parse_params(changed(**own))
+    with pytest.raises(ParamsError, match=r"heads\.h\.kind: lstm needs .* split\.by block deals them to several sides"):
+        parse_params(changed(**own, split__balance="none", split__by="block"))
+
+
+def test_a_recurrent_head_has_keys_of_its_own():
+    keys = {"units": 8, "epochs": 3, "learning_rate": 0.01}
+    params = parse_params(changed(heads={"h": {**HEAD, **keys}}))
+    rest = {"layers": 1, "batch_blocks": 64, "weight_decay": 0.0001}
+    assert params.heads["h"].recipe == {
+        **HEAD,
+        "on": "logits",
+        "fitted_on": "train",
+        "seed": 0,
+        "options": {**keys, **rest},
+    }
+    for kind, key in (("lstm", "C"), ("svm", "units")):
+        with pytest.raises(ParamsError, match=rf"heads\.h\.{key}: {kind} does not look at it: leave it out"):
+            parse_params(changed(heads={"h": {"member": "a", "kind": kind, key: 2}}))
+
+
+def test_an_estimator_is_no_network_of_blocks():
+    with pytest.raises(ParamsError, match=r"model\.sequence: lstm learns with a network, and svm is an estimator"):
+        parse_params(changed(split__balance="none", model__name="svm", model__sequence="lstm"))
 
 
 def test_sequences_of_whole_clips_are_taken():

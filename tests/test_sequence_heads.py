@@ -151,7 +151,12 @@ def test_arrays_that_do_not_fit_are_refused():
     for missing in ("scale.mean", "recurrent.classes.weight"):
         with pytest.raises(ModelError, match=missing.replace(".", r"\.")):
             SequenceHead.from_arrays({key: value for key, value in arrays.items() if key != missing}, head.about)
-    for wrong in ({"units": 7}, {"n_features": 4}, {"kind": "gru"}, {"n_classes": 3}):
+    broken = {**arrays, "recurrent.classes.bias": np.full(2, np.inf, np.float32)}
+    with pytest.raises(ModelError, match=r"a recurrent head whose recurrent\.classes\.bias is not finite"):
+        SequenceHead.from_arrays(broken, head.about)
+    with pytest.raises(ModelError, match="a recurrent head whose units is 'many', no whole number above 0"):
+        SequenceHead.from_arrays(arrays, {**head.about, "units": "many"})
+    for wrong in ({"units": 7}, {"n_features": 4}, {"kind": "gru"}, {"n_classes": 3}, {"layers": 0}, {"kind": None}):
         with pytest.raises(ModelError):
             SequenceHead.from_arrays(arrays, {**head.about, **wrong})
 

@@ -35,6 +35,12 @@ def test_end_to_end(tmp_path):
     assert (p.model.name, p.model.sequence, p.model.sequence_blocks) == ("squeezenet1_1", "bilstm", 16)
 
 
+def test_in_two_steps(tmp_path):
+    p = chosen("sequence_head", tmp_path)
+    assert p.runs.heads == ("over_time",)
+    assert p.heads["over_time"].recipe["options"]["units"] == 64
+
+
 @pytest.mark.parametrize("key", ["split.by=block", "split.balance=train", "split.method=matched"])
 def test_what_the_page_says_is_refused_stands_there(key):
     assert f"`{key}`" in PAGE

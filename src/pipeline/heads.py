@@ -93,7 +93,26 @@ def _estimator_kind(kind: str) -> Kind:
     return Kind(fit=fit, load=load)
 
 
-HEADS: dict[str, Kind] = {kind: _estimator_kind(kind) for kind in KINDS}
+def _recurrent_kind(kind: str) -> Kind:
+    """A recurrent network over the clips; torch is imported where it learns or answers."""
+
+    def fit(values: NDArray[Any], fold: Fold, side: str, options: Mapping[str, Any], seed: int) -> FittedHead:
+        from pipeline.sequence_heads import SequenceOptions, fit_sequences
+
+        return fit_sequences(values, fold, kind=kind, options=SequenceOptions(**options), seed=seed, side=side)
+
+    def load(arrays: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> FittedHead:
+        from pipeline.sequence_heads import SequenceHead
+
+        return SequenceHead.from_arrays(arrays, about)
+
+    return Kind(fit=fit, load=load)
+
+
+HEADS: dict[str, Kind] = {
+    **{kind: _estimator_kind(kind) for kind in KINDS},
+    **{kind: _recurrent_kind(kind) for kind in ("lstm", "bilstm")},
+}
 
 
 def train_head(fold_index: int, name: str, head: HeadRecipe, *, validation: str) -> None:

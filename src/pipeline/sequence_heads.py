@@ -3,7 +3,8 @@
 This is the two-step way: what gave the values was trained before and does not change.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,11 +49,13 @@ class SequenceHead:
         Raises
         ------
         ModelError
-            If the values have another number of columns, or are not those of the fold.
+            If the values have another number of columns or are not those of the fold, or the fold has other classes.
         SplitError
             If the split tears clips.
         """
-        n_values = len(self.scale.mean)
+        n_values, n_classes = len(self.scale.mean), self.about["n_classes"]
+        if n_classes != len(fold.classes):
+            raise ModelError(f"fitted for {n_classes} classes, the split has {len(fold.classes)}")
         if values.shape != (len(fold.rows), n_values):
             raise ModelError(
                 f"a recurrent head was fitted to {n_values} columns, and fold {fold.rows[0].fold} has {len(fold.rows)} "
@@ -61,8 +64,9 @@ class SequenceHead:
         clips = order_clips(fold)
         outputs = outputs_of_side(self.network, _Values(values), _side(fold, clips), preparation=self._way, device=CPU)
         logits = np.empty((len(fold.rows), len(fold.classes)), dtype=np.float32)
-        for clip, (own, _) in zip(clips, outputs, strict=True):
-            logits[clip] = own
+        with _one_thread():
+            for clip, (own, _) in zip(clips, outputs, strict=True):
+                logits[clip] = own
         return logits
 
     @property
@@ -82,17 +86,23 @@ class SequenceHead:
         Raises
         ------
         ModelError
-            If an array is missing, unknown or of another shape than `about` says.
+            If an array is missing, unknown, not finite or of another shape than `about` says.
         """
         given = dict(arrays)
-        try:
-            mean, deviation = given.pop("scale.mean"), given.pop("scale.deviation")
-            recurrence = Recurrence(**{key: about[key] for key in ("kind", "units", "layers")})
-            n_values, n_classes = about["n_features"], about["n_classes"]
-        except KeyError as error:
-            raise ModelError(f"a recurrent head without {error}: run `dvc repro -f` on train_head") from None
-        if mean.shape != (n_values,) or deviation.shape != (n_values,):
-            raise ModelError(f"a recurrent head of {n_values} columns with a scale of {mean.shape}: run `dvc repro -f`")
+        sizes = ("units", "layers", "n_features", "n_classes")
+        if wrong := [key for key in sizes if type(about.get(key)) is not int or about[key] < 1]:
+            raise ModelError(f"a recurrent head whose {wrong[0]} is {about.get(wrong[0])!r}, no whole number above 0")
+        if wrong := [key for key in ("scale.mean", "scale.deviation") if key not in given]:
+            raise ModelError(f"a recurrent head without {wrong[0]}")
+        if wrong := sorted(
+            key for key, value in given.items() if value.dtype.kind != "f" or not np.isfinite(value).all()
+        ):
+            raise ModelError(f"a recurrent head whose {wrong[0]} is not finite")
+        mean, deviation = given.pop("scale.mean"), given.pop("scale.deviation")
+        n_values, n_classes = about["n_features"], about["n_classes"]
+        if mean.shape != (n_values,) or deviation.shape != (n_values,) or not (deviation > 0).all():
+            raise ModelError(f"a recurrent head of {n_values} columns, whose scale does not fit them")
+        recurrence = Recurrence(kind=str(about.get("kind")), units=about["units"], layers=about["layers"])
         network = SequenceNetwork(None, recurrence, n_features=n_values, n_classes=n_classes)
         network.load_saved({key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in given.items()})
         return cls(network=network.eval(), scale=Scale(mean=mean, deviation=deviation))
@@ -119,6 +129,17 @@ def _side(fold: Fold, clips: Sequence[NDArray[np.int64]]) -> Side:
         labels=fold.labels[places],
         lengths=tuple(len(clip) for clip in clips),
     )
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: sums in another order give other last digits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def fit_sequences(
@@ -171,17 +192,18 @@ def fit_sequences(
         normalise="standard",
         seed=seed,
     )
-    train_network(
-        network,
-        _Values(values),
-        learned,
-        None,
-        n_classes=len(fold.classes),
-        recipe=recipe,
-        preparation=Preparation(kind="features", normalise="standard", scale=scale),
-        device=CPU,
-        on_point=lambda _point: None,
-    )
+    with _one_thread():
+        train_network(
+            network,
+            _Values(values),
+            learned,
+            None,
+            n_classes=len(fold.classes),
+            recipe=recipe,
+            preparation=Preparation(kind="features", normalise="standard", scale=scale),
+            device=CPU,
+            on_point=lambda _point: None,
+        )
     return SequenceHead(network=network.eval(), scale=scale)
 
 

@@ -21,9 +21,10 @@ from pipeline.models.checkpoint import WEIGHTS
 from pipeline.models.estimators import Options, fit_estimator, save_estimator
 from pipeline.models.weights import fetch_weights
 from pipeline.normalize import normalize_corpus
+from pipeline.params.sections import Head
 from pipeline.plan import _sides
 from pipeline.plan.chosen import representation_of
-from pipeline.plan.estimator_costs import EstimatorCosts, measure_estimator, measure_member
+from pipeline.plan.estimator_costs import EstimatorCosts, measure_estimator, measure_head, measure_member
 from pipeline.plan.fit import refusals
 from pipeline.plan.job import block_bytes, input_bytes, rows_in_chunks
 from pipeline.plan.model_needs import model_needs
@@ -506,6 +507,22 @@ def test_an_estimator_is_measured_on_few_rows_and_columns(kind):
     assert large.fit_seconds > 100 * small.fit_seconds
     assert small.fit_bytes >= 4 * 60 * 5 * 8
     assert large.fit_bytes >= 4 * 3_000_000 * 5000 * 8
+
+
+@pytest.mark.usefixtures("one_thread")
+@pytest.mark.parametrize("kind", ["lstm", "bilstm"])
+def test_a_recurrent_head_is_measured_on_few_rows_and_columns(kind):
+    keys = {"member": "a", "kind": kind, "units": 4}
+    small, large = (
+        measure_head(Head(**keys), n_rows=n_rows, n_columns=n_columns, n_classes=3)
+        for n_rows, n_columns in ((60, 5), (300_000, 5000))
+    )
+    assert small.timed_rows == 60
+    assert large.timed_rows == 300
+    assert large.fit_seconds > 100 * small.fit_seconds > 0
+    n_ways = 2 if kind == "bilstm" else 1
+    weights = n_ways * 4 * 4 * (5000 + 4 + 2) + 3 * (4 * n_ways + 1)
+    assert large.file_bytes == pytest.approx(4 * weights + 2 * 8 * 5000, rel=0.05)
 
 
 @pytest.mark.parametrize("kind", ["svm", "qda", "gmm"])

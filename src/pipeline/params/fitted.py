@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from pipeline.params.sections import Estimator, Head, Model, Params
+from pipeline.params.sections import RECURRENT, Head, Model, Params, RecurrentHead
+from pipeline.params.sequential import find_order_problems
 
 # The keys that each kind looks at, of those that kinds differ in.
 USED = {
@@ -12,6 +13,7 @@ USED = {
     "lda": {"regularisation", "priors"},
     "qda": {"regularisation", "priors"},
     "gmm": {"n_mixtures", "covariance", "regularisation", "priors"},
+    **{kind: {*RecurrentHead.model_fields} for kind in RECURRENT},
 }
 
 
@@ -51,6 +53,8 @@ def _of_head(params: Params, name: str, head: Head) -> Iterator[str]:
         yield f"member: {head.member!r} is not among runs.members, so it has no outputs: add it there"
     if name in params.runs.heads and head.fitted_on == "validation" and params.split.validation == "none":
         yield "fitted_on: validation needs a validation side: set split.validation, or fit on train"
-    own = head.model_fields_set & {*Estimator.model_fields} - USED[head.kind]
+    if name in params.runs.heads and head.kind in RECURRENT:
+        yield from find_order_problems(params, f"kind: {head.kind}")
+    own = head.model_fields_set & set().union(*USED.values()) - USED[head.kind]
     for key in sorted(own):
         yield f"{key}: {head.kind} does not look at it: leave it out"

@@ -20,8 +20,9 @@ from pipeline.errors import ParamsError
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
-HeadKind = Literal["svm", "softmax_regression", "naive_bayes", "lda", "qda", "gmm"]
-ESTIMATORS = get_args(HeadKind)
+EstimatorKind = Literal["svm", "softmax_regression", "naive_bayes", "lda", "qda", "gmm"]
+RecurrentKind = Literal["lstm", "bilstm"]
+ESTIMATORS, RECURRENT = get_args(EstimatorKind), get_args(RecurrentKind)
 
 
 def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -395,7 +396,7 @@ class Model(Section):
     frozen: Annotated[int | Literal["all"] | Texts, BeforeValidator(_checked_frozen)]
     normalise: Literal["imagenet", "unit", "standard", "mean"]
     whiten: Literal["none", "zca", "own"]
-    sequence: Literal["none", "lstm", "bilstm"]
+    sequence: Literal["none", RecurrentKind]
     sequence_units: int = Field(ge=1, le=8192)
     sequence_layers: int = Field(ge=1, le=16)
     sequence_blocks: int = Field(ge=0, le=100000)
@@ -475,12 +476,23 @@ class Member(Section):
     train: Mapping[str, Any]
 
 
-class Head(Estimator):
-    """What is fitted to a member's outputs: whose, which, on which side, and the estimator's own keys."""
+class RecurrentHead(Section):
+    """What can be chosen of a recurrent network on outputs."""
+
+    units: int = Field(64, ge=1, le=8192)
+    layers: int = Field(1, ge=1, le=16)
+    epochs: int = Field(50, ge=1, le=10000)
+    batch_blocks: int = Field(64, ge=1, le=100000)
+    learning_rate: float = Field(0.001, gt=0, le=10)
+    weight_decay: float = Field(0.0001, ge=0, le=1)
+
+
+class Head(Estimator, RecurrentHead):
+    """What is fitted to a member's outputs: whose, which, on which side, and the keys of its kind."""
 
     member: Name
     on: Literal["logits", "features"] = "logits"
-    kind: HeadKind
+    kind: Literal[EstimatorKind, RecurrentKind]
     fitted_on: Literal["train", "validation"] = "train"
     seed: Seed = 0
 
@@ -488,7 +500,8 @@ class Head(Estimator):
     def recipe(self) -> dict[str, Any]:
         """Its keys, those that are not of every kind apart."""
         of_all = {"member", "on", "kind", "fitted_on", "seed"}
-        return {**self.model_dump(include=of_all), "options": self.model_dump(exclude=of_all)}
+        of_kind = {*(RecurrentHead if self.kind in RECURRENT else Estimator).model_fields}
+        return {**self.model_dump(include=of_all), "options": self.model_dump(include=of_kind)}
 
 
 class Params(Section):

@@ -1,5 +1,6 @@
 """A quick measurement of an estimator: fitted once to made rows, and what more rows and columns will add."""
 
+import dataclasses
 import math
 import time
 from collections.abc import Sequence
@@ -9,12 +10,16 @@ import numpy as np
 
 from pipeline.estimator_runs import refuse_many_values
 from pipeline.models.estimators import Options, fit_estimator
-from pipeline.params.sections import Head, Model, Train
+from pipeline.params.sections import RECURRENT, Head, Model, Train
 from pipeline.plan.network_counts import NetworkCosts
+from pipeline.sequence_heads import SequenceOptions, fit_sequences
+from pipeline.store.folds import Fold
 from pipeline.store.rendered import Rendered
+from pipeline.store.tables import SplitRow
 
 MOST_ROWS, MOST_COLUMNS = 300, 100  # of what is timed
 VALUE_BYTES = 8
+BLOCKS_OF_CLIP = 10  # of made clips
 COPIES = 4  # of all training rows: as read, in double precision, standardised, and the library's own
 
 
@@ -60,6 +65,44 @@ def measure_estimator(kind: str, options: Options, *, n_rows: int, n_columns: in
     )
 
 
+def measure_recurrent(
+    kind: str, options: SequenceOptions, *, n_rows: int, n_columns: int, n_classes: int
+) -> EstimatorCosts:
+    """Time an epoch of a recurrent head on noise, in made clips; time grows with rows, epochs and weights."""
+    rows, columns = min(n_rows, MOST_ROWS), min(n_columns, MOST_COLUMNS)
+    values = np.random.default_rng(0).normal(size=(rows, columns))
+    fold = _made_clips(rows, n_classes)
+    times = []
+    for _ in range(2):  # the first sets up
+        start = time.perf_counter()
+        head = fit_sequences(values, fold, kind=kind, options=dataclasses.replace(options, epochs=1), seed=0)
+        fitted = time.perf_counter()
+        head.logits(values, fold)
+        times.append((fitted - start, time.perf_counter() - fitted))
+    n_weights = sum(parameter.numel() for parameter in head.network.parameters())
+    n_directions = 2 if kind == "bilstm" else 1
+    all_weights = n_weights + n_directions * 4 * options.units * (n_columns - columns)
+    more = all_weights / n_weights
+    return EstimatorCosts(
+        fit_seconds=times[1][0] * options.epochs * (n_rows / rows) * more,
+        predict_seconds=times[1][1] / rows * more,
+        fit_bytes=COPIES * (n_rows * n_columns * VALUE_BYTES + 4 * all_weights),
+        file_bytes=2000 + 4 * all_weights + 2 * VALUE_BYTES * n_columns,
+        timed_rows=rows,
+    )
+
+
+def _made_clips(n_blocks: int, n_classes: int) -> Fold:
+    names = [f"{number:03}" for number in range(n_classes)]
+    rows = [
+        SplitRow(
+            block_id=f"{clip}@{start}", clip_id=str(clip), group="", label=names[clip % n_classes], fold=0, side="train"
+        )
+        for clip, start in (divmod(block, BLOCKS_OF_CLIP) for block in range(n_blocks))
+    ]
+    return Fold(rows, tuple(names))
+
+
 def measure_member(
     model: Model, train: Train, *, n_rows: int, n_classes: int, images: Rendered, block_ids: Sequence[str]
 ) -> NetworkCosts:
@@ -94,5 +137,8 @@ def measure_member(
 
 def measure_head(head: Head, *, n_rows: int, n_columns: int, n_classes: int) -> EstimatorCosts:
     """Time a head on as many columns as its member gives."""
+    if head.kind in RECURRENT:
+        own = SequenceOptions(**head.recipe["options"])
+        return measure_recurrent(head.kind, own, n_rows=n_rows, n_columns=n_columns, n_classes=n_classes)
     options = Options(**head.recipe["options"])
     return measure_estimator(head.kind, options, n_rows=n_rows, n_columns=n_columns, n_classes=n_classes)
