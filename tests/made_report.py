@@ -60,7 +60,14 @@ SECTIONS = {
     "evaluate": {"n_resamples": 100, "seed": 0},
 }
 MEMBER = {
-    "model": {"name": "squeezenet1_1", "init": "kaiming", "dropout": None, "normalise": "unit", "whiten": "none"},
+    "model": {
+        "name": "squeezenet1_1",
+        "init": "kaiming",
+        "dropout": None,
+        "normalise": "unit",
+        "whiten": "none",
+        "sequence": "none",
+    },
     "train": {"epochs": 12, "optimizer": "adamw", "learning_rate": 0.0001, "keep": "last", "deterministic": True},
     "seed": 7,
 }

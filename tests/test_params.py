@@ -259,11 +259,8 @@ def test_a_head_has_the_committed_values_of_estimators_where_it_gives_none():
 def test_kinds_of_estimators_are_those_that_are_fitted_with_their_options():
     assert tuple(KINDS) == ESTIMATORS
     assert set(USED) == {*KINDS, *RECURRENT}
-    assert (
-        set().union(*(USED[kind] for kind in KINDS))
-        == {*Estimator.model_fields}
-        == {item.name for item in dataclasses.fields(Options)}
-    )
+    used = set().union(*(USED[kind] for kind in KINDS))
+    assert used == {*Estimator.model_fields} == {item.name for item in dataclasses.fields(Options)}
     assert Estimator().model_dump() == dataclasses.asdict(Options()) == VALUES["model"]["estimator"]
 
 

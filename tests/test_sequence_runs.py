@@ -124,6 +124,23 @@ def test_the_gradient_of_the_recurrent_part_is_cut_to_its_norm():
     assert torch.stack(trunk).norm().item() > 1e-3 * CLIP_NORM
 
 
+def test_of_a_frozen_network_only_the_lstm_learns():
+    network = start_sequence(
+        "shufflenet_v2_x0_5",
+        LSTM,
+        n_classes=3,
+        weights=None,
+        init="kaiming",
+        seed=0,
+        shape=(3, 32, 24),
+        frozen="all",
+    )
+    before = {key: value.clone() for key, value in network.state_to_save().items()}
+    run(network, [0, 1, 2, 0], [2, 2], epochs=2, batch_images=2)
+    for key, value in network.state_to_save().items():
+        assert torch.equal(value, before[key]) == key.startswith("blocks."), key
+
+
 def test_whole_clips_are_asked_for_in_their_order():
     lengths = [3, 2, 4, 1]
     _, _, asked = run(start(), [0] * 3 + [1] * 2 + [2] * 4 + [0], lengths, epochs=3, batch_images=5, validate_every=99)

@@ -1,14 +1,19 @@
 """The order of a clip's blocks, what tears it, and batches of whole clips."""
 
+import dataclasses
 import itertools
 
 import numpy as np
 import pytest
+from made_run import CORPUS, make_project
 
+from pipeline.augment.variants import RECORDING, Variant
 from pipeline.errors import SplitError, StoreError
 from pipeline.sequences import clip_batches, count_gapped, cut, order_clips
+from pipeline.slicing import slice_corpus
 from pipeline.store.folds import Fold
-from pipeline.store.tables import SplitRow
+from pipeline.store.paths import clips_csv
+from pipeline.store.tables import Clip, SplitRow, read_rows, write_rows
 
 
 def row(block_id, side="train", *, clip_id=None, label="joy", fold=2):
@@ -30,6 +35,23 @@ def named(fold):
 def test_blocks_follow_one_another_as_they_start_and_not_as_they_are_listed():
     fold = fold_of("b@88200", "a@0", "b@9000", "b@0", "a@100000", "a@22050")
     assert named(fold) == [["b@0", "b@9000", "b@88200"], ["a@0", "a@22050", "a@100000"]]
+
+
+def test_names_of_blocks_are_those_that_slicing_gives(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    make_project()
+    (one, *_) = read_rows(clips_csv(CORPUS), Clip)
+    clip = dataclasses.replace(one, clip_id="made/take~2@home.wav", path="take~2@home.wav", n_samples=5000)
+    write_rows(clips_csv(CORPUS), Clip, [clip])
+    chosen = {"block_seconds": 1.0, "slide_seconds": 0.5, "short_clips": "pad", "tail": "align", "whole_clips": False}
+    variants = [RECORDING, Variant(number=1, gain_db=3.0), Variant(number=12, time_factor=1.1)]
+    blocks, _ = slice_corpus(CORPUS, sample_rate=1000, silent_below_lu=None, variants=variants, **chosen)
+    rows = [row(block.block_id, clip_id=block.clip_id) for block in blocks]
+    found = order_clips(fold_of(*rows[::-1]))
+    places = [[(blocks[::-1][index].variant, blocks[::-1][index].start) for index in own] for own in found]
+    assert sorted({variant for own in places for variant, _ in own}) == [0, 1, 12]
+    assert len(places) == 3
+    assert all(own == sorted(own) and len({variant for variant, _ in own}) == 1 for own in places)
 
 
 def test_each_altered_copy_is_a_sequence_of_its_own():

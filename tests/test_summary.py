@@ -234,6 +234,12 @@ def test_heads_have_rows_and_say_what_they_are():
     assert "head" not in text()
 
 
+def test_what_runs_over_a_networks_features_is_named():
+    start = {"network": "flat", "weights": "random", "sequence": "lstm"}
+    page = text(lambda metrics: metrics.update(start={"a": start}))
+    assert "lstm over flat from random weights; split by clip" in page
+
+
 def test_an_estimator_is_no_network_with_weights():
     page = text(lambda metrics: metrics.update(start={"a": {"network": "svm", "weights": "none"}}))
     assert "svm on the blocks' values; split by clip" in page

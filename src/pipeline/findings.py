@@ -39,7 +39,8 @@ def _start_in_words(start: Mapping[str, str]) -> str:
     """Name a network and its starting weights; an estimator has none."""
     if start["weights"] == "none":
         return f"{start['network']} on the blocks' values"
-    return f"{start['network']} from {start['weights']} weights"
+    over = f"{start['sequence']} over " if "sequence" in start else ""
+    return f"{over}{start['network']} from {start['weights']} weights"
 
 
 def chance_of(metrics: Mapping[str, Any]) -> float:

@@ -182,7 +182,7 @@ def train_run(
             classes=fold.classes,
             representation=images.representation,
             normalise=recipe.normalise,
-            start=start,
+            start={**start, "sequence": recurrence.kind} if in_order else start,
             seed=recipe.seed,
             fold=fold_index,
             images_sha256=images_sha256,

@@ -138,6 +138,18 @@ def test_a_member_is_named_with_its_start_and_its_settings():
     assert rows["seed"] == ["7"]
 
 
+def test_what_runs_over_the_blocks_of_a_clip_is_named():
+    assert "over the blocks of a clip" not in [row[0] for row in facts.members_table(METRICS, {"a": MEMBER}).rows]
+    own = {"sequence": "bilstm", "sequence_units": 64, "sequence_layers": 1, "sequence_blocks": 0}
+    for changed, said in (
+        ({}, "bilstm, 64 units, 1 layer"),
+        ({"sequence_layers": 2, "sequence_blocks": 30}, "bilstm, 64 units, 2 layers, learnt in stretches of 30 blocks"),
+    ):
+        member = {**MEMBER, "model": {**MEMBER["model"], **own, **changed}}
+        rows = {row[0]: row[1:] for row in facts.members_table(METRICS, {"a": member}).rows}
+        assert rows["over the blocks of a clip"] == [said]
+
+
 def test_random_weights_have_no_digest():
     metrics = {**METRICS, "start": {"a": {"network": "alexnet", "weights": "random"}}}
     assert "their SHA-256" not in [row[0] for row in facts.members_table(metrics, {"a": MEMBER}).rows]

@@ -216,6 +216,7 @@ def members_table(metrics: Values, members: Mapping[str, Values]) -> Table:
         columns.append(
             {
                 "network": start["network"],
+                "over the blocks of a clip": _sequence(model),
                 "starting weights": start["weights"],
                 "their SHA-256": start.get("sha256", ""),
                 "random weights drawn by": model["init"],
@@ -242,6 +243,16 @@ def _estimator_settings(model: Values, seed: int) -> dict[str, str]:
         "seed": str(seed),
         **{key.replace("_", " "): "" if value is None else _setting(value) for key, value in chosen.items()},
     }
+
+
+def _sequence(model: Values) -> str:
+    """What runs over the blocks; nothing where nothing does."""
+    if model["sequence"] == "none":
+        return ""
+    n = model["sequence_layers"]
+    layers = f"{n} layer{'s' * (n != 1)}"
+    stretch = f", learnt in stretches of {model['sequence_blocks']} blocks" if model["sequence_blocks"] else ""
+    return f"{model['sequence']}, {model['sequence_units']} units, {layers}{stretch}"
 
 
 def _setting(value: Any) -> str:
