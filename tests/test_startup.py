@@ -26,6 +26,8 @@ IMPORTED = {
     "fetch_weights": {"torch"},
     "train_model": {"h5py", "torch"},
     "predict_blocks": {"h5py", "torch"},
+    "list_heads": set(),
+    "train_head": {"h5py"},
     "fit_baselines": {"h5py"},
     "evaluate_model": {"h5py"},
 }
