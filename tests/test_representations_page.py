@@ -26,7 +26,7 @@ def chosen(name, folder):
     apply_overrides(folder / "params.yaml", words[1::2])
     p = load_params(folder / "params.yaml")
     own = choose_representation(
-        p.representation, p.spectrogram, p.image, p.stack, p.features, sample_rate=p.audio.sample_rate
+        p.representation, p.spectrogram, p.image, p.stack, p.features, p.faces, sample_rate=p.audio.sample_rate
     )
     return p, own
 

@@ -94,7 +94,9 @@ def test_a_tone_lies_at_its_height_and_time(axis):
 
 def choose(*settings):
     p = load_changed(Path("params.yaml"), settings)
-    return choose_representation(p.representation, p.spectrogram, p.image, p.stack, p.features, sample_rate=RATE)
+    return choose_representation(
+        p.representation, p.spectrogram, p.image, p.stack, p.features, p.faces, sample_rate=RATE
+    )
 
 
 def test_every_figure_stands_beside_its_mark_and_nothing_is_cut():

@@ -164,7 +164,7 @@ def test_sound_that_the_table_does_not_name_is_told(tmp_path: Path) -> None:
     [
         ((), "holds no recordings"),
         (("joy/a.txt",), "holds no recordings"),
-        (("a.wav", "b.wav"), "holds 2 sound files beside no label folder"),
+        (("a.wav", "b.wav"), "holds 2 recordings beside no label folder"),
         (("jo\ny/a.wav",), "holds a control character"),
         ((f"{'x' * 101}/a.wav",), "101 characters"),
         ((" joy/a.wav",), "has a space"),
