@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_PIXELS = 2**26  # of a frame, 67 million: decoded and as colours it takes a few bytes for each
 HELD_SECONDS = 1.0  # for which a last frame may be shown without a word about it in the file
+TOLERANCE = 1e-6  # seconds: a frame that appears at the very time is there, whatever the last digit
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ def _read(file: BinaryIO, seconds: Sequence[float], threads: int) -> Iterator[Fr
             start = _sound_start(container)
         with _open(av, file, kind) as container:
             stream = _picture_track(av, container, WHAT[kind])
+            stream.codec_context.options = {"err_detect": "explode"}
             stream.codec_context.thread_type = "AUTO"
             stream.codec_context.thread_count = threads
             yield from _shown_at(container, stream, seconds, start)
@@ -93,7 +95,7 @@ def _read(file: BinaryIO, seconds: Sequence[float], threads: int) -> Iterator[Fr
 
 def _open(av: Any, file: BinaryIO, kind: str) -> Any:
     file.seek(0)
-    return av.open(file, "r", format=FORMATS[kind])
+    return av.open(file, "r", format=FORMATS[kind], options={"err_detect": "explode"})
 
 
 def _sound_start(container: Any) -> float:
@@ -136,7 +138,7 @@ def _shown_at(container: Any, stream: "VideoStream", seconds: Sequence[float], s
         raise AudioError("its picture track holds no frame: fetch or export it again")
     following, made = next(frames, None), None
     for time in seconds:
-        while following is not None and following.seconds <= time:
+        while following is not None and following.seconds <= time + TOLERANCE:
             last, made, following = following, None, next(frames, None)
         if following is None and time > last.until:
             raise AudioError(
