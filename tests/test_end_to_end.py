@@ -121,7 +121,6 @@ def test_frames_are_sampled_where_faces_are_asked_for_and_again_where_they_chang
     assert "data/processed/frames/films.h5" in listed.read_text(encoding="utf-8")
     assert (tmp_path / "data/processed/frames/films.h5").stat().st_size > 10 * 227 * 227 * 3
     assert repro(("colormap: jet", "colormap: grey")) == {"render_spectrograms"}  # the same file without blocks
-    assert repro(("  crop: none", "  crop: square")) == {"sample_frames", "render_spectrograms", "list_spectrograms"}
     back = ("  kind: faces", "  kind: image"), ("window_samples: 400", "window_samples: 200")
     assert repro(*back) == {"sample_frames", "render_spectrograms", "list_spectrograms"}
     assert "data/processed/spectrograms/films.h5" in listed.read_text(encoding="utf-8")

@@ -53,6 +53,13 @@ def test_the_26_features_of_anand(tmp_path):
     assert p.model.name == "fc2"
 
 
+def test_the_faces_of_anand(tmp_path):
+    p, own = chosen("anand_faces", tmp_path)
+    assert (own.kind, own.shape, own.crop) == ("faces", (227, 227, 3), "square")
+    assert p.slice.random_blocks == 5
+    assert (p.model.name, p.model.weights, p.model.normalise) == ("alexnet", "imagenet", "imagenet")
+
+
 def test_herron(tmp_path):
     p, own = chosen("herron", tmp_path)
     assert p.slice.whole_clips

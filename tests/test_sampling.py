@@ -194,7 +194,7 @@ def test_clips_that_are_no_films_are_refused(films):
     cut()
     assert refusal(films) == (
         "representation.kind faces: made/joy/c.wav: c.wav: sound without pictures: give a video (avi, mp4, mov, mkv or "
-        "webm)"
+        "webm), or set another representation.kind"
     )
 
 

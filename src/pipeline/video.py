@@ -76,7 +76,9 @@ def read_frames(path: Path, seconds: Sequence[float], *, threads: int = 1) -> It
 def _read(file: BinaryIO, seconds: Sequence[float], threads: int) -> Iterator[Frame]:
     kind = sniff_container(file.read(HEAD_BYTES))
     if kind not in VIDEO:
-        raise AudioError("sound without pictures: give a video (avi, mp4, mov, mkv or webm)")
+        raise AudioError(
+            "sound without pictures: give a video (avi, mp4, mov, mkv or webm), or set another representation.kind"
+        )
     check_video(file, kind=kind, size=os.fstat(file.fileno()).st_size)
     av = load_pyav(WHAT[kind])
     try:
@@ -111,7 +113,7 @@ def _picture_track(av: Any, container: Any, what: str) -> "VideoStream":
     cover = av.stream.Disposition.attached_pic
     streams: list[VideoStream] = [one for one in container.streams.video if not one.disposition & cover]
     if not streams:
-        raise AudioError(f"{what} without pictures: take it out of the list, or use another representation.kind")
+        raise AudioError(f"{what} without pictures: take it out of the list, or set another representation.kind")
     track = streams[0].codec_context
     if not 0 < track.width * track.height <= MOST_PIXELS:
         raise AudioError(
