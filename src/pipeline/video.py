@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
-MOST_PIXELS = 2**26  # of a frame, 67 million: decoded and as colours it takes a few bytes for each
+MOST_PIXELS = 2**26  # of a frame, 67 million: a decoder holds several, of some bytes for each
 HELD_SECONDS = 1.0  # for which a last frame may be shown without a word about it in the file
 TOLERANCE = 1e-6  # seconds: a frame that appears at the very time is there, whatever the last digit
 
