@@ -132,7 +132,7 @@ def write_baselines(folds):
 
 def evaluate(folds=(0, 1, 2), members=("a",)):
     run = {"corpora": [CORPUS], "seed": {"split": 0, "members": dict.fromkeys(members, 7)}}
-    return evaluate_runs(folds, members, n_resamples=100, seed=0, run=run)
+    return evaluate_runs(folds, members, n_resamples=100, seed=0, sample_rate=RATE, run=run)
 
 
 def report(members=("a",), wrong_clips=6, **sections):

@@ -10,6 +10,7 @@ from made_run import (
     CLASSES,
     CORPUS,
     ON_CPU,
+    RATE,
     changed_json,
     curve_of,
     files_under,
@@ -25,7 +26,7 @@ from made_run import (
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
 from pipeline.errors import MetricsError, SplitError, StoreError
-from pipeline.evaluate import evaluate_runs
+from pipeline.evaluate import How, evaluate_runs
 from pipeline.fold_baselines import fit_baselines
 from pipeline.runs import predict_run
 from pipeline.split.choices import Choices
@@ -57,11 +58,12 @@ LEVEL_KEYS = {
     "n_units",
     "n_units_by_class",
     "few_units",
+    "calibration",
 }
 
 
-def evaluate(folds=FOLDS, members=("a",)):
-    return evaluate_runs(folds, members, n_resamples=100, seed=0, run=RUN)
+def evaluate(folds=FOLDS, members=("a",), **how):
+    return evaluate_runs(folds, members, n_resamples=100, seed=0, sample_rate=RATE, run=RUN, how=How(**how))
 
 
 @pytest.fixture
@@ -139,6 +141,7 @@ def test_metrics_have_what_is_documented(whole):
     assert metrics.keys() == {
         "block",
         "clip",
+        "aggregations",
         "members",
         "spread",
         "baselines",
