@@ -13,7 +13,7 @@ from pipeline.metrics import Floats, Integers, bounds, strata
 
 N_BINS = 15  # Guo et al. 2017, On calibration of modern neural networks, table 1
 LEAST = 1e-15  # log loss takes no probability for smaller, as it would be infinite
-COLDEST, HOTTEST = 0.05, 100.0  # range of temperatures
+COLDEST, HOTTEST = 0.2, 100.0  # range of temperatures
 FEWEST_BLOCKS = 10  # to fit a temperature on
 MOST_DRAWS = 20_000_000  # of units, in all resamples of one interval
 _CHUNK_DRAWS = 1_000_000
@@ -53,8 +53,9 @@ def measure_calibration(
         times |accuracy - confidence| (Naeini et al. 2015; Guo et al. 2017, equation 3). adaptive_ece: the same over
         15 bins of equally many rows, in the order of their confidence (Nguyen and O'Connor 2015). brier: mean squared
         distance to the actual class, summed over classes, 0 to 2 (Brier 1950). log_loss: mean of -ln of the actual
-        class's probability, nats, of probabilities below 1e-15 as of these. interval: 95 % percentile bootstrap of
-        ece; few rows make ece too large, those of a resample too.
+        class's probability, nats, of probabilities below 1e-15 as of these. interval: of ece, 95 % percentiles,
+        shifted by as much as the resamples' mean exceeds ece, for drawing anew adds noise to every bin, and noise in a
+        bin adds to the error; not below 0. For the same reason ece itself is too large where there are few rows.
     """
     confidence, correct = _confidence(actual, probabilities)
     of_actual = probabilities[np.arange(len(actual)), actual]
@@ -64,14 +65,16 @@ def measure_calibration(
     adaptive = sum(abs(correct[part].sum() - confidence[part].sum()) for part in parts) / len(actual)
     names, unit = np.unique(units, return_inverse=True)
     sums = _sums_of_bins(confidence, correct, unit, n_units=len(names))
+    ece = _ece(sums.sum(axis=0))
     drawn = [_ece(part) for part in _resample(sums, _holds(actual, unit, probabilities.shape[1]), n_resamples, seed)]
+    resampled = np.concatenate(drawn)
     return {
         "confidence": _rounded(confidence.mean()),
-        "ece": _rounded(_ece(sums.sum(axis=0))),
+        "ece": _rounded(ece),
         "adaptive_ece": _rounded(adaptive),
         "brier": _rounded(squares.mean()),
         "log_loss": _rounded(-np.log(np.maximum(of_actual, LEAST)).mean()),
-        "interval": {"ece": bounds(np.concatenate(drawn), n_units=len(names))},
+        "interval": {"ece": bounds(np.clip(resampled - resampled.mean() + ece, 0, 1), n_units=len(names))},
     }
 
 
@@ -146,14 +149,14 @@ class Temperature:
 
     value: float  # 1 leaves them as they are
     n: int  # blocks that it was fitted on
-    found: str  # fitted; at_bound: the best lies outside 0.05 to 100; too_few: below 10 blocks, not fitted
+    found: str  # fitted; at_bound: the best lies outside 0.2 to 100; too_few: below 10 blocks, not fitted
 
 
 def fit_temperature(logits: NDArray[Any], actual: Integers) -> Temperature:
     """Fit the temperature that makes the log loss of logits (n, k) least (Guo et al. 2017, section 4.2).
 
     The log loss is convex in the inverse of the temperature, so that there is one least value. Where every answer is
-    right it lies at 0 and the coldest temperature allowed is taken.
+    right it lies at 0, and the coldest temperature allowed is taken.
 
     Parameters
     ----------
@@ -167,6 +170,11 @@ def fit_temperature(logits: NDArray[Any], actual: Integers) -> Temperature:
         return Temperature(1.0, n, "too_few")
     values = np.asarray(logits, dtype=np.float64)
     values = values - values[np.arange(n), actual][:, None]  # of the actual class: 0
+
+    others = values.copy()
+    others[np.arange(n), actual] = -np.inf
+    if (others.max(axis=1) < 0).all():  # the loss falls to 0, and is too flat there to be followed
+        return Temperature(COLDEST, n, "at_bound")
 
     def loss(log_temperature: float) -> float:
         scaled = values / math.exp(log_temperature)

@@ -101,6 +101,8 @@ def evaluate_runs(
     together = scorer.levels(mean)
     metrics = {
         **together,
+        "aggregate": how.aggregate,
+        "members_mean": how.members_mean,
         "aggregations": scorer.aggregations(mean),
         "members": {member: each[member] for member in members},
         "spread": {level: spread([each[member][level] for member in members]) for level in LEVELS},
