@@ -48,7 +48,8 @@ class Answerer:
             learned = np.isin(rows.labels, rows.labels[rows.on("train")])
             chosen = rows.on(side) & learned
             logits = self.outputs[fold].values["logits"][chosen]
-            softmax(logits) if len(logits) else None  # refuses what is not finite
+            if len(logits):
+                softmax(logits)  # refuses what is not finite
             found[fold] = fit_temperature(logits, rows.labels[chosen])
         return found
 
