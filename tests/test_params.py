@@ -131,6 +131,36 @@ def test_every_contradiction_is_named_at_once():
         assert key in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"evaluate__calibrate": "validation"},
+            "evaluate.calibrate: validation needs a validation side: set split.validation, or set calibrate to none",
+        ),
+        (
+            {"evaluate__ensembles": {"er2": ["a", "r3"]}},
+            "evaluate.ensembles.er2: 'r3' is not run: name some of a, or add it to runs.members",
+        ),
+        ({"evaluate__ensembles": {"er2": []}}, "evaluate.ensembles.er2: must not be empty"),
+        ({"evaluate__ensembles": {"er2": ["a", "a"]}}, "evaluate.ensembles.er2: must be sorted and without repeats"),
+        ({"evaluate__ensembles": {"ER 2": ["a"]}}, "'ER 2' must be made of a-z, 0-9 and _"),
+        ({"evaluate__aggregate": "median"}, "evaluate.aggregate"),
+    ],
+)
+def test_an_evaluation_that_the_runs_do_not_give_is_refused(keys, said):
+    with pytest.raises(ParamsError) as caught:
+        parse_params(changed(**keys))
+    assert said in str(caught.value)
+
+
+def test_an_evaluation_that_the_runs_give_is_taken():
+    given = parse_params(
+        changed(evaluate__calibrate="validation", split__validation="fraction", evaluate__ensembles={"alone": ["a"]})
+    ).evaluate
+    assert (given.ensembles, given.calibrate, given.aggregate) == ({"alone": ("a",)}, "validation", "mean")
+
+
 @pytest.mark.parametrize("section", [key for key, value in VALUES.items() if isinstance(value, dict)])
 def test_a_missing_key_is_named(section):
     values = copy.deepcopy(VALUES)

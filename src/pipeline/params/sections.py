@@ -347,6 +347,10 @@ class Evaluate(Section):
 
     n_resamples: int = Field(ge=100, le=100000)
     seed: Seed
+    aggregate: Literal["mean", "product", "vote", "belief", "last"]
+    members_mean: Literal["probabilities", "logits"]
+    ensembles: Mapping[Name, Names]
+    calibrate: Literal["none", "validation"]
 
 
 class Report(Section):
