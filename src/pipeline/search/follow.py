@@ -1,0 +1,157 @@
+"""Run what is missing through the queue and follow it: an experiment that fails is an outcome like any other."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.console import say
+from pipeline.search.scores import Scores
+from pipeline.search.trials import Trial
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 20.0  # seconds between two looks at the queue, which cost a second of a core each
+MOST_DEATHS = 2
+LOOKS_AFTER_KILL = 10
+
+
+class Queue(Protocol):
+    """What is needed of DVC's queue."""
+
+    def add(self, name: str, settings: Sequence[str]) -> None: ...  # noqa: D102
+    def start(self, jobs: int) -> None: ...  # noqa: D102
+    def states(self) -> dict[str, str]: ...  # noqa: D102
+    def is_at_work(self) -> bool: ...  # noqa: D102
+    def reason(self, name: str) -> str: ...  # noqa: D102
+    def kill(self, name: str) -> None: ...  # noqa: D102
+    def remove(self, name: str) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended: with scores, or with the reason why it failed."""
+
+    scores: Scores | None = None
+    reason: str = ""
+
+
+Read = Callable[[Iterable[Trial]], Mapping[str, Outcome]]
+Tell = Callable[[Trial, Outcome], None]
+
+
+def run_missing(
+    trials: Sequence[Trial],
+    *,
+    queue: Queue,
+    read: Read,
+    tell: Tell,
+    jobs: int,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Queue those of `trials` that neither wait nor run, and return when all have ended.
+
+    What the queue runs it goes on running when this process is killed; the next call follows it. An interrupt takes
+    these trials out of the queue.
+
+    Parameters
+    ----------
+    read
+        How those trials ended, by name, whose experiments are there.
+    tell
+        Is told how each trial ended, once, as soon as it is known.
+    """
+    waiting = {trial.name: trial for trial in trials}
+    deaths = dict.fromkeys(waiting, 0)
+    try:
+        _settle_done(waiting, read, tell)
+        if not waiting:
+            return
+        _take_over(waiting, queue)
+        queue.start(jobs)
+        pause, idle = FIRST_PAUSE, 0
+        while waiting:
+            sleep(pause)
+            n_before = len(waiting)
+            idle = 0 if queue.is_at_work() else idle + 1  # before the states: see _revive
+            states = queue.states()
+            _settle_done(waiting, read, tell)
+            _settle_failed(waiting, states, queue, tell)
+            if waiting and idle > 1:  # a worker that was only just started cannot be seen at once
+                _revive(waiting, states, deaths, queue, tell)
+                queue.start(jobs)
+                idle = 0
+            pause = FIRST_PAUSE if len(waiting) < n_before else min(1.5 * pause, LONGEST_PAUSE)
+    except KeyboardInterrupt:
+        _take_out(waiting, queue, sleep)
+        say("search: interrupted: what had not ended is taken out of the queue; the same command goes on from there")
+        raise
+
+
+def _settle_done(waiting: dict[str, Trial], read: Read, tell: Tell) -> None:
+    for name, outcome in read(waiting.values()).items():
+        tell(waiting.pop(name), outcome)
+
+
+def _settle_failed(waiting: dict[str, Trial], states: Mapping[str, str], queue: Queue, tell: Tell) -> None:
+    for trial in list(waiting.values()):
+        if states.get(trial.name) == "Failed":
+            del waiting[trial.name]
+            tell(trial, Outcome(reason=queue.reason(trial.name)))
+
+
+def _take_over(waiting: Mapping[str, Trial], queue: Queue) -> None:
+    """Leave what waits or runs, and queue the rest anew."""
+    at_work, states = queue.is_at_work(), queue.states()
+    others = [name for name, state in states.items() if state in ("Running", "Queued") and name not in waiting]
+    if others:
+        say(f"search: {len(others)} other experiments are in DVC's queue and run, too: {', '.join(others[:5])}")
+    new = []
+    for name, trial in waiting.items():
+        state = states.get(name)
+        if state == "Queued" or (state == "Running" and at_work):
+            continue
+        if state == "Running":  # its worker was killed
+            queue.kill(name)
+        if state is not None:
+            queue.remove(name)
+        new.append(trial)
+    for count, trial in enumerate(new, start=1):
+        queue.add(trial.name, trial.settings)
+        say(f"search: queued {trial.name} ({count} of {len(new)})")
+
+
+def _revive(
+    waiting: dict[str, Trial],
+    states: Mapping[str, str],
+    deaths: dict[str, int],
+    queue: Queue,
+    tell: Tell,
+) -> None:
+    """Queue again what no worker will ever end: there was none before the states were asked for."""
+    for trial in list(waiting.values()):
+        if states.get(trial.name) == "Queued":
+            continue
+        deaths[trial.name] += 1
+        queue.kill(trial.name)
+        queue.remove(trial.name)
+        if deaths[trial.name] < MOST_DEATHS:
+            queue.add(trial.name, trial.settings)
+        else:
+            del waiting[trial.name]
+            reason = "the queue's worker died while it ran, twice: is memory short? (see dvc queue logs)"
+            tell(trial, Outcome(reason=reason))
+
+
+def _take_out(waiting: Mapping[str, Trial], queue: Queue, sleep: Callable[[float], None]) -> None:
+    states = queue.states()
+    running = [name for name in waiting if states.get(name) == "Running"]
+    for name in waiting:
+        if states.get(name) == "Queued":
+            queue.remove(name)
+    for name in running:
+        queue.kill(name)
+    for _ in range(LOOKS_AFTER_KILL):
+        if not running or all(queue.states().get(name) != "Running" for name in running):
+            break
+        sleep(FIRST_PAUSE)
+    for name in running:
+        queue.remove(name)
