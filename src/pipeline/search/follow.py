@@ -9,7 +9,7 @@ from pipeline.console import say
 from pipeline.search.scores import Scores
 from pipeline.search.trials import Trial
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 20.0  # seconds between two looks at the queue, which cost a second of a core each
+PAUSE, MOST_PAUSES = 1.0, 16  # seconds from look to look for results, and at most so many looks until DVC is asked
 MOST_DEATHS = 2
 LOOKS_AFTER_KILL = 10
 
@@ -60,30 +60,41 @@ def run_missing(
         Is told how each trial ended, once, as soon as it is known.
     """
     waiting = {trial.name: trial for trial in trials}
-    deaths = dict.fromkeys(waiting, 0)
     try:
         _settle_done(waiting, read, tell)
         if not waiting:
             return
         _take_over(waiting, queue)
         queue.start(jobs)
-        pause, idle = FIRST_PAUSE, 0
-        while waiting:
-            sleep(pause)
-            n_before = len(waiting)
-            idle = 0 if queue.is_at_work() else idle + 1  # before the states: see _revive
-            states = queue.states()
-            _settle_done(waiting, read, tell)
-            _settle_failed(waiting, states, queue, tell)
-            if waiting and idle > 1:  # a worker that was only just started cannot be seen at once
-                _revive(waiting, states, deaths, queue, tell)
-                queue.start(jobs)
-                idle = 0
-            pause = FIRST_PAUSE if len(waiting) < n_before else min(1.5 * pause, LONGEST_PAUSE)
+        _follow(waiting, queue, read, tell, jobs, sleep)
     except KeyboardInterrupt:
         _take_out(waiting, queue, sleep)
         say("search: interrupted: what had not ended is taken out of the queue; the same command goes on from there")
         raise
+
+
+def _follow(
+    waiting: dict[str, Trial], queue: Queue, read: Read, tell: Tell, jobs: int, sleep: Callable[[float], None]
+) -> None:
+    deaths = dict.fromkeys(waiting, 0)
+    patience, asleep, idle = 1, 0, 0
+    while waiting:
+        sleep(PAUSE)
+        n_before, asleep = len(waiting), asleep + 1
+        _settle_done(waiting, read, tell)
+        if not waiting:
+            return
+        idle = 0 if queue.is_at_work() else idle + 1  # before the states: see _revive
+        if not idle and len(waiting) == n_before and asleep < patience:
+            continue  # to ask DVC costs a second of a core: less and less often while nothing happens
+        states = queue.states()
+        _settle_done(waiting, read, tell)
+        _settle_failed(waiting, states, queue, tell)
+        if waiting and idle > 1:  # a worker that was only just started cannot be seen at once
+            _revive(waiting, states, deaths, queue, tell)
+            queue.start(jobs)
+            idle = 0
+        patience, asleep = (1 if len(waiting) < n_before else min(2 * patience, MOST_PAUSES)), 0
 
 
 def _settle_done(waiting: dict[str, Trial], read: Read, tell: Tell) -> None:
@@ -152,6 +163,6 @@ def _take_out(waiting: Mapping[str, Trial], queue: Queue, sleep: Callable[[float
     for _ in range(LOOKS_AFTER_KILL):
         if not running or all(queue.states().get(name) != "Running" for name in running):
             break
-        sleep(FIRST_PAUSE)
+        sleep(PAUSE)
     for name in running:
         queue.remove(name)

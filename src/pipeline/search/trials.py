@@ -119,10 +119,10 @@ def _merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _nearest(key: str, base: Mapping[str, Any]) -> str:
-    if near := difflib.get_close_matches(key, list(_all_keys(base)), n=1):
-        return f": did you mean {near[0]}?"
     if key.startswith("members."):
         return ": a key that a member has not yet is added with a +, as +members.a.train.epochs=20"
+    if near := difflib.get_close_matches(key, list(_all_keys(base)), n=1):
+        return f": did you mean {near[0]}?"
     return ": `emospec parameters` lists them all"
 
 
