@@ -200,6 +200,7 @@ def test_experiments_are_found_where_the_record_is_lost(project):
         ({"settings": [SIDE], "then": 1, "then_settings": ["train.epochs=5,6"]}, "give one value"),
         ({"settings": [SIDE], "then": 1, "then_settings": ["train.epochs=0"]}, "nothing was queued"),
         ({"settings": [SIDE], "then": 1, "then_settings": ["train.epoch=5"]}, "did you mean train.epochs?"),
+        ({"settings": [SIDE, "machine.workers=1,2"]}, "-S machine.workers: changes no score"),
         ({"settings": [SIDE, "train.epochs=3,4"], "name": "No"}, "a search's name is made of"),
     ],
 )
@@ -210,6 +211,18 @@ def test_what_cannot_be_searched_is_refused_before_anything_is_queued(project, k
     assert queue.added == []
     assert not (project / "metrics").exists()
     assert git("status", "--porcelain") == ""
+
+
+def test_a_key_that_every_member_sets_itself_is_not_searched(project):
+    path = project / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("    train: {}\n", "    train: {epochs: 3}\n"), encoding="utf-8")
+    with pytest.raises(
+        SearchError, match=r"-S train\.epochs: every member has its own.*over members\.a\.train\.epochs"
+    ):
+        planned(Asked(settings=[SIDE, "train.epochs=3,4"]))
+    assert planned(Asked(settings=[SIDE, "members.a.train.epochs=3,4"])).count("members.a.train.epochs=") == 2
+    assert "2 runs" in planned(Asked(settings=[SIDE, "train.epochs=3", "model.dropout=0.0,0.5"]))
 
 
 def test_the_plan_lists_runs_and_queues_nothing(project):

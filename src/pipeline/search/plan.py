@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import SearchError
-from pipeline.params import parse_params
+from pipeline.params import Params, parse_params
 from pipeline.search.page import as_list
 from pipeline.search.queue import source_state
 from pipeline.search.record import Entry, Record, check_name
 from pipeline.search.scores import choose_score
 from pipeline.search.spaces import Choice, Interval, Space, count_grid, draw_all, grid, parse_setting
-from pipeline.search.trials import Trial, change, compared, make_trials, read_base
+from pipeline.search.trials import CHANGES_NO_SCORE, Trial, change, compared, make_trials, read_base
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +95,7 @@ def make_plan(asked: Asked) -> Plan:
         spaces[key] = space
     if not spaces:
         raise SearchError("nothing to search over: give -S section.key=values")
+    _refuse_idle(spaces, parse_params(base))
     longer = _longer(asked, base)
     values = _values(asked, spaces)
     what = {
@@ -110,6 +111,20 @@ def make_plan(asked: Asked) -> Plan:
     by = choose_score(asked.by, select_on_test=asked.select_on_test, params=[trial.params for trial in trials])
     record = Record(name, what, by, {trial.name: Entry(dict(trial.values)) for trial in trials})
     return Plan(record, base, trials, longer)
+
+
+def _refuse_idle(spaces: Mapping[str, Space], params: Params) -> None:
+    """Refuse to vary what would change no run's score."""
+    for key, space in spaces.items():
+        section, _, last = key.partition(".")
+        if not isinstance(space, Interval) and len(space.values) == 1:
+            continue
+        if section in CHANGES_NO_SCORE:
+            raise SearchError(f"-S {key}: changes no score, so there is nothing to choose: leave it out")
+        members = {name: params.members[name].model_dump() for name in params.runs.members}
+        if section in ("model", "train") and all(last in member[section] for member in members.values()):
+            own = " ".join(f"members.{name}.{key}" for name in members)
+            raise SearchError(f"-S {key}: every member has its own, which counts: search over {own}")
 
 
 def _values(asked: Asked, spaces: Mapping[str, Space]) -> list[dict[str, Any]]:
