@@ -71,11 +71,12 @@ class GitQueue:
     def reason(self, name):
         return self.failed[name]
 
-    def kill(self, name):
-        raise AssertionError(f"{name} was not running")
+    def kill(self, names):
+        raise AssertionError(f"{names} were not running")
 
-    def remove(self, name):
-        self.failed.pop(name)
+    def remove(self, names):
+        for name in names:
+            del self.failed[name]
 
 
 @pytest.fixture

@@ -41,15 +41,16 @@ class MadeQueue:
     def reason(self, name):
         return f"{name} broke"
 
-    def kill(self, name):
-        self.log.append(f"kill {name}")
-        if self.entries[name] == "Running":
-            self.entries[name] = "Failed"
+    def kill(self, names):
+        for name in names:
+            self.log.append(f"kill {name}")
+            if self.entries[name] == "Running":
+                self.entries[name] = "Failed"
 
-    def remove(self, name):
-        self.log.append(f"remove {name}")
-        assert self.entries.get(name) != "Running", "DVC removes nothing that runs"
-        self.entries.pop(name, None)
+    def remove(self, names):
+        for name in names:
+            self.log.append(f"remove {name}")
+            assert self.entries.pop(name) != "Running", "DVC removes nothing that runs"
 
     def read(self, trials):
         return {one.name: Outcome(SCORES) for one in trials if one.name in self.done}
@@ -113,7 +114,7 @@ def test_what_ended_while_nobody_followed_is_queued_anew():
     """One failed; of one the experiment was removed since; one ran when its worker was killed."""
     queue = MadeQueue(states={"a": "Failed", "b": "Success", "c": "Running"})
     assert outcomes(queue, "abc") == [("a", SCORES), ("b", SCORES), ("c", SCORES)]
-    assert queue.log == ["remove a", "remove b", "kill c", "remove c", "add a", "add b", "add c", "start 1"]
+    assert queue.log == ["kill c", "remove a", "remove b", "remove c", "add a", "add b", "add c", "start 1"]
 
 
 def test_a_worker_that_dies_is_replaced_and_its_run_repeated_once():

@@ -61,7 +61,7 @@ def test_a_grid_is_run_ranked_run_for_longer_and_found_again(project):
     (project / "metrics/search/drop.json").unlink()
     found = run(project, *EMOSPEC, *GRID, "-S", "model.dropout=0.5")
     assert "queued" not in found
-    assert "1: drop-001 (): validation.uar 0.26" in found
+    assert "1: drop-001: validation.uar 0.26" in found
     (project / "metrics/search/drop.json").unlink()
     refused = run(project, *EMOSPEC, *GRID, "-S", "model.dropout=0.0,0.5", code=1)
     assert refused.startswith("search drop: 2 runs, 2 to run")

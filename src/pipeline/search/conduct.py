@@ -81,8 +81,8 @@ def _run(trials: Sequence[Trial], entries: dict[str, Entry], record: Record, que
         n_done = sum(entry.outcome is not None for entry in entries.values())
         score = outcome.scores.values.get(record.by) if outcome.scores else None
         result = f"failed: {outcome.reason}" if outcome.scores is None else f"{record.by} {score}"
-        differs = {key: trial.values[key] for key in keys if key in trial.values}
-        say(f"search: {n_done} of {len(entries)}: {trial.name} ({describe(differs)}): {result}")
+        differs = describe({key: trial.values[key] for key in keys if key in trial.values})
+        say(f"search: {n_done} of {len(entries)}: {trial.name}{differs and f' ({differs})'}: {result}")
 
     keys = varying([entry.values for entry in entries.values()])
     missing = [trial for trial in trials if is_missing(entries[trial.name])]

@@ -22,8 +22,8 @@ class Queue(Protocol):
     def states(self) -> dict[str, str]: ...  # noqa: D102
     def is_at_work(self) -> bool: ...  # noqa: D102
     def reason(self, name: str) -> str: ...  # noqa: D102
-    def kill(self, name: str) -> None: ...  # noqa: D102
-    def remove(self, name: str) -> None: ...  # noqa: D102
+    def kill(self, names: Sequence[str]) -> None: ...  # noqa: D102
+    def remove(self, names: Sequence[str]) -> None: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -115,16 +115,12 @@ def _take_over(waiting: Mapping[str, Trial], queue: Queue) -> None:
     others = [name for name, state in states.items() if state in ("Running", "Queued") and name not in waiting]
     if others:
         say(f"search: {len(others)} other experiments are in DVC's queue and run, too: {', '.join(others[:5])}")
-    new = []
-    for name, trial in waiting.items():
-        state = states.get(name)
-        if state == "Queued" or (state == "Running" and at_work):
-            continue
-        if state == "Running":  # its worker was killed
-            queue.kill(name)
-        if state is not None:
-            queue.remove(name)
-        new.append(trial)
+    new = [
+        trial
+        for name, trial in waiting.items()
+        if not (states.get(name) == "Queued" or (states.get(name) == "Running" and at_work))
+    ]
+    _clear([trial.name for trial in new], states, queue)
     for count, trial in enumerate(new, start=1):
         queue.add(trial.name, trial.settings)
         say(f"search: queued {trial.name} ({count} of {len(new)})")
@@ -142,8 +138,7 @@ def _revive(
         if states.get(trial.name) == "Queued":
             continue
         deaths[trial.name] += 1
-        queue.kill(trial.name)
-        queue.remove(trial.name)
+        _clear([trial.name], states, queue)
         if deaths[trial.name] < MOST_DEATHS:
             queue.add(trial.name, trial.settings)
         else:
@@ -152,17 +147,24 @@ def _revive(
             tell(trial, Outcome(reason=reason))
 
 
+def _clear(names: Sequence[str], states: Mapping[str, str], queue: Queue) -> None:
+    """Take out what has ended, or would run for ever because its worker was killed."""
+    if running := [name for name in names if states.get(name) == "Running"]:
+        queue.kill(running)
+    if there := [name for name in names if name in states]:
+        queue.remove(there)
+
+
 def _take_out(waiting: Mapping[str, Trial], queue: Queue, sleep: Callable[[float], None]) -> None:
     states = queue.states()
-    running = [name for name in waiting if states.get(name) == "Running"]
-    for name in waiting:
-        if states.get(name) == "Queued":
-            queue.remove(name)
-    for name in running:
-        queue.kill(name)
-    for _ in range(LOOKS_AFTER_KILL):
-        if not running or all(queue.states().get(name) != "Running" for name in running):
-            break
-        sleep(PAUSE)
-    for name in running:
-        queue.remove(name)
+    running, queued = ([name for name in waiting if states.get(name) == state] for state in ("Running", "Queued"))
+    if queued:
+        queue.remove(queued)
+    if running:
+        queue.kill(running)
+        for _ in range(LOOKS_AFTER_KILL):
+            states = queue.states()
+            if all(states.get(name) != "Running" for name in running):
+                break
+            sleep(PAUSE)
+        queue.remove(running)

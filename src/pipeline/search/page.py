@@ -50,7 +50,8 @@ def best_of(entries: Mapping[str, Entry], by: str, *, n: int) -> list[str]:
 
 def _stages(record: Record) -> list[tuple[list[str], list[tuple[str, ...]]]]:
     """Heading, and rows with their heads first, of each stage."""
-    tables = [(_heading(record, record.first, f"Search {record.name}"), _rows(record.first, record.by))]
+    heading, *notes = _heading(record, record.first, f"Search {record.name}")
+    tables = [([heading, _warning(record), *notes], _rows(record.first, record.by))]
     if record.long:
         longer = f"The best of {record.name} with {' '.join(record.long_settings)}"
         tables.append((_heading(record, record.long, longer), _rows(record.long, record.by)))
@@ -63,7 +64,7 @@ def _heading(record: Record, entries: Mapping[str, Entry], what: str) -> list[st
     missing = len(entries) - len(ended)
     counts = [f"{len(ended)} {'run' if len(ended) == 1 else 'runs'} tried"]
     counts += [f"{failed} failed"] * bool(failed) + [f"{missing} missing: the same command goes on"] * bool(missing)
-    lines = [f"{what}: {', '.join(counts)}; ranked by {record.by}", _warning(record)]
+    lines = [f"{what}: {', '.join(counts)}; ranked by {record.by}"]
     keys = [key.removeprefix("+") for key in varying([entry.values for entry in entries.values()])]
     if sides := [key for key in keys if key.startswith(SIDES)]:
         lines.append(f"Runs differ in {', '.join(sides)}: their scores are not all of the same blocks.")

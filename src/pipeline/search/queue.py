@@ -4,6 +4,7 @@ import contextlib
 import re
 import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -61,16 +62,15 @@ class DvcQueue:
         except SearchError as error:
             return str(error)
 
-    def kill(self, name: str) -> None:
-        """Interrupt a running experiment; one whose worker has died is marked as failed."""
+    def kill(self, names: Sequence[str]) -> None:
+        """Interrupt running experiments; one whose worker has died is marked as failed."""
         with contextlib.suppress(SearchError):  # it ended by itself
-            _dvc("queue", "kill", name)
+            _dvc("queue", "kill", *names)
 
-    def remove(self, name: str) -> None:
-        """Take an experiment that waits or has ended out of the queue, as often as it stands there."""
-        with contextlib.suppress(SearchError):
-            while True:
-                _dvc("queue", "remove", name)
+    def remove(self, names: Sequence[str]) -> None:
+        """Take experiments that wait or have ended out of the queue."""
+        with contextlib.suppress(SearchError):  # it is not there any more
+            _dvc("queue", "remove", *names)
 
 
 def find_experiments() -> dict[str, list[str]]:
@@ -106,17 +106,25 @@ def _dvc(*arguments: str) -> str:
 
 def _run(command: Sequence[str]) -> str:
     """Run a command to its end whatever happens to this one: DVC changes params.yaml for a moment when it queues."""
-    try:
-        with _interrupted_afterwards():
-            done = subprocess.run(command, capture_output=True, text=True, check=False, start_new_session=True)
-    except FileNotFoundError:
-        raise SearchError(
-            f"{command[0]} is not installed: activate the environment (source .venv/bin/activate)"
-        ) from None
+    # What it says goes to files: a worker that it leaves behind would hold a pipe open, and this would wait for it.
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as out,
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
+    ):
+        try:
+            with _interrupted_afterwards():
+                done = subprocess.run(command, stdout=out, stderr=errors, check=False, start_new_session=True)
+        except FileNotFoundError:
+            raise SearchError(
+                f"{command[0]} is not installed: activate the environment (source .venv/bin/activate)"
+            ) from None
+        out.seek(0)
+        errors.seek(0)
+        said, told = out.read(), errors.read()
     if done.returncode:
         what = " ".join(command[:3])
-        raise SearchError(f"{what}: {find_reason(done.stderr + done.stdout).removeprefix('fatal: ')}")
-    return done.stdout
+        raise SearchError(f"{what}: {find_reason(told + said).removeprefix('fatal: ')}")
+    return said
 
 
 @contextlib.contextmanager
