@@ -107,7 +107,7 @@ def test_what_waits_or_runs_already_is_followed_and_not_queued_twice(capsys):
     queue = MadeQueue(states={"a": "Running", "b": "Queued", "other": "Queued"}, at_work=True)
     assert outcomes(queue, "abc") == [("a", SCORES), ("b", SCORES), ("c", SCORES)]
     assert queue.log == ["add c", "start 1"]
-    assert "1 other experiments are in DVC's queue and run, too: other" in capsys.readouterr().err
+    assert "1 other experiment in DVC's queue will run, too: other" in capsys.readouterr().err
 
 
 def test_what_ended_while_nobody_followed_is_queued_anew():

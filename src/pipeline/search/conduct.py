@@ -12,6 +12,7 @@ from pipeline.search.queue import DvcQueue, find_experiments
 from pipeline.search.record import Entry, Record, load_record, only_one, record_json
 from pipeline.search.scores import read_scores
 from pipeline.search.trials import PARAMS, Trial, are_those_of, describe, make_trials, varying
+from pipeline.words import amount
 
 
 def search(asked: Asked, *, queue: Queue | None = None) -> Record:
@@ -116,7 +117,8 @@ def _outcome(version: Version, trial: Trial) -> Outcome:
 
 def _announce(record: Record, trials: Sequence[Trial]) -> None:
     n_missing = sum(entry.outcome is None for entry in record.first.values())
-    say(f"search {record.name}: {len(record.first)} runs, {n_missing} to run; recorded in {record_json(record.name)}")
+    runs, path = amount(len(record.first), "run"), record_json(record.name)
+    say(f"search {record.name}: {runs}, {n_missing} to run; recorded in {path}")
     given = trials[0].settings[len(trials[0].values) :]
     if given:
         say(f"search: runs are made in copies of the project, so each is given {' '.join(given)}")

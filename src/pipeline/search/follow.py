@@ -8,6 +8,7 @@ from typing import Protocol
 from pipeline.console import say
 from pipeline.search.scores import Scores
 from pipeline.search.trials import Trial
+from pipeline.words import amount
 
 PAUSE, MOST_PAUSES = 1.0, 16  # seconds from look to look for results, and at most so many looks until DVC is asked
 MOST_DEATHS = 2
@@ -114,7 +115,7 @@ def _take_over(waiting: Mapping[str, Trial], queue: Queue) -> None:
     at_work, states = queue.is_at_work(), queue.states()
     others = [name for name, state in states.items() if state in ("Running", "Queued") and name not in waiting]
     if others:
-        say(f"search: {len(others)} other experiments are in DVC's queue and run, too: {', '.join(others[:5])}")
+        say(f"search: {amount(len(others), 'other experiment')} in DVC's queue will run, too: {', '.join(others[:5])}")
     new = [
         trial
         for name, trial in waiting.items()

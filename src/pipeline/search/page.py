@@ -9,6 +9,7 @@ from pipeline.search.record import Entry, Record
 from pipeline.search.scores import ON_TEST, Scores, rank
 from pipeline.search.spaces import as_text, show
 from pipeline.search.trials import varying
+from pipeline.words import amount
 
 HEADS = ("validation UAR", "clip UAR", "95 % interval", "block UAR", "experiment")
 SIDES = ("corpora", "data.", "demo.", "runs.", "split.", "slice.")  # keys that change what is tested
@@ -62,7 +63,7 @@ def _heading(record: Record, entries: Mapping[str, Entry], what: str) -> list[st
     ended = [entry.outcome for entry in entries.values() if entry.outcome]
     failed = sum(outcome.scores is None for outcome in ended)
     missing = len(entries) - len(ended)
-    counts = [f"{len(ended)} {'run' if len(ended) == 1 else 'runs'} tried"]
+    counts = [f"{amount(len(ended), 'run')} tried"]
     counts += [f"{failed} failed"] * bool(failed) + [f"{missing} missing: the same command goes on"] * bool(missing)
     lines = [f"{what}: {', '.join(counts)}; ranked by {record.by}"]
     keys = [key.removeprefix("+") for key in varying([entry.values for entry in entries.values()])]
@@ -153,4 +154,4 @@ def as_list(runs: Mapping[str, Mapping[str, object]]) -> str:
     fixed = {key: value for key, value in next(iter(runs.values())).items() if key not in keys}
     lines = [f"{name}  {' '.join(f'{key}={show(values[key])}' for key in keys)}" for name, values in runs.items()]
     same = f"; in all: {' '.join(f'{key}={as_text(value)}' for key, value in fixed.items())}" if fixed else ""
-    return "\n".join([f"{len(runs)} runs, none queued{same}", *lines])
+    return "\n".join([f"{amount(len(runs), 'run')}, none queued{same}", *lines])
