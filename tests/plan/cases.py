@@ -12,7 +12,7 @@ from pipeline.params import parse_params
 from pipeline.plan.counts import count_blocks, deal
 from pipeline.plan.job import Job
 from pipeline.plan.machine import Machine
-from pipeline.plan.network_costs import NetworkCosts
+from pipeline.plan.network_counts import NetworkCosts
 from pipeline.plan.sound_costs import SoundCosts
 from pipeline.plan.survey import ExpectedClip, Survey
 
@@ -83,6 +83,7 @@ SOUND = SoundCosts(
     base_bytes=100_000_000,
     base_torch_bytes=500_000_000,
     alter_per_second=0.005,
+    frames_per_second=0.1,
     measured_seconds=10.0,
     measured_blocks=9,
     on_real_sound=True,

@@ -4,7 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+)
 
 from pipeline.colormaps import check_colormap
 from pipeline.errors import ParamsError
@@ -124,6 +133,8 @@ class Slice(Section):
     slide_seconds: float = Field(ge=0.01, le=60)
     short_clips: Literal["repeat", "pad", "reject"]
     tail: Literal["drop", "align"]
+    random_blocks: int = Field(ge=0, le=10_000)
+    seed: Seed
     silent_blocks: Literal["keep", "drop"]
     silent_below_lu: float = Field(ge=10, le=100)
 
@@ -145,7 +156,7 @@ Axis = Literal["mel", "slaney", "bark", "erb", "log", "linear"]
 class Representation(Section):
     """What a block becomes."""
 
-    kind: Literal["image", "stack", "features"]
+    kind: Literal["image", "stack", "features", "faces"]
     resample_samples: int = Field(ge=0, le=10_000_000)
 
 
@@ -227,6 +238,12 @@ class Features(Section):
     hop_seconds: float = Field(ge=0.001, le=1)
     min_pitch_hz: float = Field(ge=20, le=1000)
     max_pitch_hz: float = Field(ge=50, le=4000)
+
+
+class Faces(Section):
+    """Video frames -> pixels."""
+
+    crop: Literal["none", "square"]
 
 
 class Use(Section):
@@ -326,6 +343,49 @@ class Estimator(Section):
     priors: Literal["empirical", "equal"] = "empirical"
 
 
+def _checked_extent(value: object, info: ValidationInfo) -> object:
+    """Whole numbers: one, or a list of height and width."""
+    least = 0 if info.field_name in ("padding", "pool", "pool_stride") else 1
+    least_of_two = 0 if info.field_name == "padding" else 1
+    pair = _as_tuple(value)
+    if isinstance(pair, tuple):
+        fits = len(pair) == 2 and all(type(number) is int and least_of_two <= number <= 1024 for number in pair)
+    else:
+        fits = type(pair) is int and least <= pair <= 1024
+    if not fits:
+        raise ValueError(
+            f"must be a whole number from {least} to 1024, or height and width in a list, from {least_of_two}"
+        )
+    return pair
+
+
+def _checked_padding(value: object, info: ValidationInfo) -> object:
+    return value if value == "same" else _checked_extent(value, info)
+
+
+def _checked_frozen(value: object) -> object:
+    is_list = isinstance(value, list | tuple) and all(isinstance(name, str) and name for name in value)
+    if not (is_list or value == "all" or (type(value) is int and value >= 0)):
+        raise ValueError("must be a number of layers from 0, a list of their names, or all")
+    return _as_tuple(value)
+
+
+Extent = Annotated[int | tuple[int, int], BeforeValidator(_checked_extent)]
+
+
+class ConvolutionLayer(Section):
+    """A convolution of one of our own networks, and what follows it; see `pipeline.models.convnets`."""
+
+    filters: int = Field(ge=1, le=65536)
+    height: int = Field(ge=0, le=1024)
+    width: int = Field(ge=0, le=1024)
+    stride: Extent = 1
+    padding: Annotated[int | tuple[int, int] | Literal["same"], BeforeValidator(_checked_padding)] = 0
+    batch_norm: bool = False
+    pool: Extent = 0
+    pool_stride: Extent = 0
+
+
 class Model(Section):
     """The network and where it starts, or the estimator."""
 
@@ -334,6 +394,13 @@ class Model(Section):
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     init: Literal["kaiming", "torchvision"]
     dropout: Annotated[float, Field(ge=0, le=0.9)] | None
+    convolutions: Annotated[tuple[ConvolutionLayer, ...], BeforeValidator(_as_tuple), Field(max_length=64)] | None
+    hidden: (
+        Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], BeforeValidator(_as_tuple), Field(max_length=64)]
+        | None
+    )
+    leaky_slope: Annotated[float, Field(ge=0, le=1)] | None
+    frozen: Annotated[int | Literal["all"] | Texts, BeforeValidator(_checked_frozen)]
     normalise: Literal["imagenet", "unit", "standard", "mean"]
     whiten: Literal["none", "zca", "own"]
     estimator: Estimator
@@ -342,6 +409,11 @@ class Model(Section):
     def is_estimator(self) -> bool:
         """Whether it is fitted in one go, and is no network."""
         return self.name in ESTIMATORS
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is changed of one of our own networks."""
+        return self.model_dump(include={"convolutions", "hidden", "leaky_slope"}, exclude_none=True)
 
 
 class Train(Section):
@@ -366,6 +438,10 @@ class Evaluate(Section):
 
     n_resamples: int = Field(ge=100, le=100000)
     seed: Seed
+    aggregate: Literal["mean", "product", "vote", "belief", "last"]
+    members_mean: Literal["probabilities", "logits"]
+    ensembles: Mapping[Name, Names]
+    calibrate: Literal["none", "validation"]
 
 
 class Report(Section):
@@ -435,6 +511,7 @@ class Params(Section):
     image: Image
     stack: Stack
     features: Features
+    faces: Faces
     augment: Augment
     split: Split
     model: Model

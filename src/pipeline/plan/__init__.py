@@ -8,7 +8,7 @@ from pipeline.augment.attach import LEAK
 from pipeline.console import n_workers, say
 from pipeline.errors import CorpusError, SplitError
 from pipeline.models.inference import choose_device
-from pipeline.models.networks import refuse_unknown
+from pipeline.models.networks import refuse_options
 from pipeline.params.sections import Model, Params
 from pipeline.plan.counts import Counts, Sides, count_blocks, deal
 from pipeline.plan.estimator_costs import EstimatorCosts, measure_head, measure_member
@@ -16,7 +16,8 @@ from pipeline.plan.fit import misfits, refusals, unknown_names
 from pipeline.plan.job import Job
 from pipeline.plan.machine import present_machine
 from pipeline.plan.model_needs import model_needs
-from pipeline.plan.network_costs import NetworkCosts, measure_network
+from pipeline.plan.network_costs import measure_network
+from pipeline.plan.network_counts import NetworkCosts
 from pipeline.plan.page import page
 from pipeline.plan.sound_costs import measured_sound
 from pipeline.plan.sound_needs import sound_needs
@@ -46,14 +47,15 @@ def plan_work(params: Params) -> tuple[str, bool]:
     needs = [*sound_needs(job), *model_needs(job)]
     devices = {costs.device for costs in job.networks.values()}
     machine = present_machine(Path.cwd(), devices=devices)
-    lacking, refused = misfits(needs, machine), refusals(job)
+    lacking = misfits(needs, machine, are_drawn=params.slice.random_blocks > 0)
+    refused = refusals(job)
     return page(needs, job, machine, misfits=lacking, refusals=refused), not (lacking or refused)
 
 
 def _measured(params: Params) -> Job:
     for model, train, _ in map(params.of_member, params.runs.members):
         if not model.is_estimator:
-            refuse_unknown(model.name)
+            refuse_options(model.name, model.options)
         choose_device(train.device)
     survey = survey_corpora(params)
     counts = count_blocks(survey.clips, params)
@@ -105,8 +107,8 @@ def _measure_members(
                 model, train, n_rows=n_learned, n_classes=n_classes, images=images, block_ids=names
             )
             continue
-        own = model.name, model.dropout, model.normalise, model.whiten
-        key = (*own, train.batch_images, train.optimizer, train.device, train.threads, train.deterministic)
+        own = model.model_copy(update={"weights": "random", "weights_sha256": None, "init": "torchvision"})
+        key = (own, train.batch_images, train.optimizer, train.device, train.threads, train.deterministic)
         if key not in known:
             say(f"measuring {model.name}")
             known[key] = measure_network(model, train, n_classes=len(counts.by_label), images=images, block_ids=names)

@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.estimator_runs import refuse_many_values
 from pipeline.models.estimators import Options, fit_estimator
 from pipeline.params.sections import Head, Model, Train
-from pipeline.plan.network_costs import NetworkCosts
+from pipeline.plan.network_counts import NetworkCosts
 from pipeline.store.rendered import Rendered
 
 MOST_ROWS, MOST_COLUMNS = 300, 100  # of what is timed

@@ -14,7 +14,7 @@ from pipeline.params.sections import Params
 from pipeline.plan.chosen import representation_of
 from pipeline.plan.counts import Counts, Sides
 from pipeline.plan.estimator_costs import EstimatorCosts
-from pipeline.plan.network_costs import NetworkCosts
+from pipeline.plan.network_counts import NetworkCosts
 from pipeline.plan.sound_costs import SoundCosts
 from pipeline.plan.survey import Survey
 from pipeline.render import row_bytes
@@ -58,7 +58,12 @@ class Job:
     @property
     def item(self) -> str:
         """What a block is called once it is rendered."""
-        return "image" if self.params.representation.kind == "image" else "block"
+        return {"image": "image", "faces": "frame"}.get(self.params.representation.kind, "block")
+
+    @property
+    def is_of_video(self) -> bool:
+        """Whether blocks become frames of their videos."""
+        return self.params.representation.kind == "faces"
 
     @property
     def longest_block(self) -> int:

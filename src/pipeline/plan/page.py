@@ -116,6 +116,9 @@ def _measured_as(job: Job, name: str, n_timed: int, device: str) -> str:
     model, _, _ = job.params.of_member(name)
     if model.is_estimator:
         return f"{name}: {model.name}, fitted to {amount(n_timed, 'made block')}"
+    if not n_timed:
+        how = "not tried but counted layer by layer, for its weights are more than the free memory takes"
+        return f"{name}: {model.name} on {device}, {how}"
     return f"{name}: {model.name} on {device}, steps of {amount(n_timed, job.item)}"
 
 

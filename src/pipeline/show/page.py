@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.report.axes import Tick
@@ -82,6 +83,8 @@ def _draw_picture(
     enlarged = Image.fromarray(np.ascontiguousarray(picture.image)).resize((width, height), Image.Resampling.NEAREST)
     page.paste(enlarged, (left, top))
     draw.rectangle((left - 1, top - 1, box.right, box.bottom), outline=BLACK)
+    if picture.bar is None:
+        return box
     for tick in _spaced(picture.hz, height):
         _mark_left(draw, left - 1, _up(tick, box), tick.text)
     for tick in picture.seconds:
@@ -90,13 +93,15 @@ def _draw_picture(
         _write(draw, at, box.bottom + MARK + 2, tick.text, anchor="ma")
     _write(draw, (left + box.right) / 2, box.bottom + MARK + 20, picture.across, anchor="ma")
     _write_up(page, left - LEFT, (top + box.bottom) // 2, picture.up)
-    _draw_bar(page, draw, picture, box)
+    _draw_bar(page, draw, picture, picture.bar, box)
     return box
 
 
-def _draw_bar(page: Image.Image, draw: ImageDraw.ImageDraw, picture: Picture, box: Box) -> None:
+def _draw_bar(
+    page: Image.Image, draw: ImageDraw.ImageDraw, picture: Picture, colours: NDArray[np.uint8], box: Box
+) -> None:
     left, height = box.right + BAR_GAP, box.bottom - box.top
-    bar = Image.fromarray(np.ascontiguousarray(picture.bar)).resize((BAR, height), Image.Resampling.NEAREST)
+    bar = Image.fromarray(np.ascontiguousarray(colours)).resize((BAR, height), Image.Resampling.NEAREST)
     page.paste(bar, (left, box.top))
     draw.rectangle((left - 1, box.top - 1, left + BAR, box.bottom), outline=BLACK)
     for tick in _spaced(picture.decibels, height):

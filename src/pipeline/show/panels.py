@@ -8,6 +8,7 @@ import numpy as np
 
 from pipeline.errors import ShowError
 from pipeline.features.chosen import choose_representation
+from pipeline.features.faces import Faces
 from pipeline.features.hand_built import FEATURES
 from pipeline.features.ranges import own_range
 from pipeline.features.representations import Picture as Coloured
@@ -17,6 +18,7 @@ from pipeline.features.spectrogram import band_decibels
 from pipeline.params import Params
 from pipeline.report.spectrograms import Picture, pictures_of
 from pipeline.show.block import Samples, ShownBlock
+from pipeline.video import read_frames
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,8 @@ def panels_of(shown: ShownBlock, params: Params) -> Sequence[Picture] | Sequence
     ------
     ShowError
         If the block is too short for the representation.
+    AudioError
+        If it is of a video whose frames are to be seen, and they cannot be read.
     """
     representation = choose_representation(
         params.representation,
@@ -49,8 +53,11 @@ def panels_of(shown: ShownBlock, params: Params) -> Sequence[Picture] | Sequence
         params.image,
         params.stack,
         params.features,
+        params.faces,
         sample_rate=params.audio.sample_rate,
     )
+    if isinstance(representation, Faces):
+        return [_frame(shown, representation)]
     n_samples = representation.resample_samples or len(shown.samples)
     if n_samples < representation.least_samples:
         raise ShowError(
@@ -63,6 +70,14 @@ def panels_of(shown: ShownBlock, params: Params) -> Sequence[Picture] | Sequence
         return [(name, f"{value:.6g}") for name, value in zip(FEATURES, values.tolist(), strict=True)]
     attributes = _attributes(representation, shown.samples, shown.gain.offset, gain)
     return pictures_of(np.asarray(values), attributes, n_samples=len(shown.samples))
+
+
+def _frame(shown: ShownBlock, faces: Faces) -> Picture:
+    (frame,) = read_frames(shown.path, [shown.middle_seconds])
+    (picture,) = pictures_of(
+        faces.draw(frame.pixels, aspect=frame.aspect), faces.attributes(), n_samples=len(shown.samples)
+    )
+    return picture
 
 
 def _attributes(representation: Representation, samples: Samples, offset: float, gain: float) -> dict[str, Any]:
