@@ -794,6 +794,9 @@ def test_each_head_is_evaluated_by_itself_and_changes_nothing_else(project):
     assert heads["right"]["about"] == {**own, "selected_on_test": False}
     assert heads["wrong"]["about"] == {**own, "selected_on_test": True}
     assert json.loads(METRICS.read_text())["heads"] == heads
+    # an ensemble may name a head: a member that guesses does not outweigh one that is sure
+    joined = evaluate(heads=("right",), ensembles={"both": ("a", "right")}, members_mean="logits")
+    assert joined["ensembles"]["both"]["block"]["uar"] > joined["block"]["uar"]
 
 
 def test_a_head_of_another_split_is_refused(project):

@@ -408,7 +408,7 @@ def test_heads_take_their_fit_and_an_answer_for_every_block_of_each_fold():
     assert need.memory == 100_000_000 + 80_000_000 + split + 1_000_000 + 3 * 40 * 4 * 1026
     assert found["list_heads"].seconds == pytest.approx(1 + 2 * 40 * 4 * 1026 / 1e9, rel=1e-6)
     more = found["evaluate_model"].seconds - needs(chosen=params(runs__folds=[0, 1]))["evaluate_model"].seconds
-    assert more == pytest.approx(2 * 2000 * 4 * 1e-7)  # 2 levels, 2000 resamples of 4 clips
+    assert more == pytest.approx(2 * (2000 + 2000) * 4 * 1e-7)  # 2 levels, 2000 resamples of 4 clips, and calibration
 
 
 def test_without_heads_there_is_only_their_empty_list():

@@ -57,8 +57,9 @@ def _run_problems(params: Params) -> list[str]:
 def _evaluate_problems(params: Params) -> list[str]:
     """What the evaluation asks for and the runs do not give."""
     how, known = params.evaluate, (*params.runs.members, *params.runs.heads)
+    among = ", ".join(known)
     found = [
-        f"evaluate.ensembles.{name}: {one!r} is not run: name some of {', '.join(known)}, or add it to runs.members or heads"
+        f"evaluate.ensembles.{name}: {one!r} is not run: name some of {among}, or add it to runs.members or heads"
         for name, listed in how.ensembles.items()
         for one in listed
         if one not in known
