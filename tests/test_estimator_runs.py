@@ -1,4 +1,4 @@
-"""A member that is an estimator, from files to files, on hand-built features, images and stacks."""
+"""A member that is an estimator, from files to files, on hand-built features and on images."""
 
 import dataclasses
 import json
@@ -177,7 +177,7 @@ def test_images_enter_flattened_and_the_same_run_is_the_same_bytes(project):
 def test_blocks_of_too_many_values_are_refused_before_they_are_read(project, monkeypatch):
     monkeypatch.setattr("pipeline.estimator_runs.MAX_VALUES", 3 * 24 * 20 - 1)
     monkeypatch.setattr("pipeline.estimator_runs.fit_preparation", None)
-    with pytest.raises(ModelError, match="svm takes at most 1439 values of a block, and this image has 1440: lower"):
+    with pytest.raises(ModelError, match="at most 1439 values of a block, and one of kind image has 1440: lower"):
         train(0, "svm", normalise="unit")
 
 

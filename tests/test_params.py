@@ -97,6 +97,12 @@ def test_the_committed_file_is_valid():
             {"h": {"member": "a", "kind": "svm", "n_mixtures": 2}},
             "h.n_mixtures: svm does not look at it",
         ),
+        (
+            "members__a__model",
+            {"name": "svm", "hidden": [64]},
+            "model.hidden: svm has no layers: leave it",
+        ),
+        ("members__a__model", {"name": "svm", "frozen": "all"}, "model.frozen: svm has no layers"),
         ("members__a__model", {"estimator": {"c": 1}}, "members.a.model.estimator.c: unknown key"),
         ("members__a__model", {"name": "svm", "weights": "imagenet"}, "model.weights: svm starts from nothing"),
         ("members__a__model", {"hidden": [0]}, "members.a.model.hidden.0: input should be greater than or equal to 1"),
