@@ -170,7 +170,8 @@ def refuse_many_values(kind: str, images: Rendered) -> None:
     if n_values > MAX_VALUES:
         raise ModelError(
             f"model.name: {kind} takes at most {MAX_VALUES} values of a block, and one of kind {images.kind} has "
-            f"{n_values}: lower height and width, set representation.kind to features, or fit it as a head to a network's features"
+            f"{n_values}: lower height and width, set representation.kind to features, "
+            "or fit it as a head to a network's features"
         )
 
 
