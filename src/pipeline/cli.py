@@ -88,6 +88,13 @@ def _png(path: Path | None) -> Path | None:
     return path
 
 
+def _csv(path: Path | None) -> Path | None:
+    """Take no other file for a table."""
+    if path is not None and path.suffix != ".csv":
+        raise typer.BadParameter(f"{path}: must end in .csv")
+    return path
+
+
 @app.command()
 def gate(
     against: Annotated[str, typer.Option(help="A commit, branch, tag or DVC experiment.")] = "HEAD",
@@ -174,6 +181,47 @@ def show(
     from pipeline.show import show_clip
 
     typer.echo(show_clip(clip, block=block, at=at, params=params, other=other, settings=settings or [], out=out))
+
+
+@app.command()
+def gradcam(
+    clip: Annotated[str, typer.Argument(help="A clip_id, as emodb/wav/03a01Fa.wav, or the path of any sound file.")],
+    run: Annotated[
+        str | None, typer.Option(help="A trained run, FOLD-MEMBER.", show_default="the first that tests the clip")
+    ] = None,
+    block: Annotated[int | None, typer.Option(min=0, help="Which block, from 0.", show_default="the loudest")] = None,
+    at: Annotated[float | None, typer.Option(min=0, help="The block whose middle is nearest to it, s.")] = None,
+    of: Annotated[str, typer.Option("--class", help="Which class: predicted, actual, or its name.")] = "predicted",
+    layer: Annotated[
+        str | None, typer.Option(help="Whose feature maps: a layer's name.", show_default="the last convolution")
+    ] = None,
+    params: Annotated[Path, typer.Option(help="The parameters that it was trained by.")] = Path("params.yaml"),
+    out: Annotated[
+        Path | None, typer.Option(help="The .png file.", show_default="the clip's name", callback=_png)
+    ] = None,
+) -> None:
+    """Draw where in a block a trained network finds what speaks for a class (Grad-CAM), over its spectrogram."""
+    from pipeline.pictures.cam import draw_cam
+
+    typer.echo(draw_cam(clip, run=run, block=block, at=at, of=of, layer=layer, params=params, out=out))
+
+
+@app.command()
+def filters(
+    run: Annotated[str, typer.Argument(help="A trained run, FOLD-MEMBER, as 0-a.")],
+    blocks: Annotated[int, typer.Option(min=3, help="At most so many blocks of the test side.")] = 500,
+    params: Annotated[Path, typer.Option(help="The parameters.")] = Path("params.yaml"),
+    out: Annotated[
+        Path | None, typer.Option(help="The .png file.", show_default="filters_RUN.png", callback=_png)
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="The .csv file of all ranks.", show_default="beside the picture", callback=_csv)
+    ] = None,
+) -> None:
+    """Draw the first layer's filters of a trained run, ranked by pitch, formants, periodicity and silence."""
+    from pipeline.pictures.filters import show_filters
+
+    typer.echo(show_filters(run, n_blocks=blocks, params=params, out=out, table=table))
 
 
 @app.command()

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import ShowError
 from pipeline.features.chosen import choose_representation
@@ -17,11 +18,12 @@ from pipeline.features.spectrogram import band_decibels
 from pipeline.params import Params
 from pipeline.report.spectrograms import Picture, pictures_of
 from pipeline.show.block import Samples, ShownBlock
+from pipeline.show.chart import Chart
 
 
 @dataclass(frozen=True)
 class Column:
-    """What becomes of a block: pictures, and names and values of features.
+    """What becomes of a block: pictures, charts, and names and values of features.
 
     Attributes
     ----------
@@ -30,7 +32,7 @@ class Column:
     """
 
     name: str
-    panels: Sequence[Picture | tuple[str, str]]
+    panels: Sequence[Picture | Chart | tuple[str, str]]
     caption: str
     side: int = 400
 
@@ -43,7 +45,18 @@ def panels_of(shown: ShownBlock, params: Params) -> Sequence[Picture] | Sequence
     ShowError
         If the block is too short for the representation.
     """
-    representation = choose_representation(
+    representation = representation_of(params)
+    values = values_of(shown, representation)
+    if representation.kind == "features":
+        return [(name, f"{value:.6g}") for name, value in zip(FEATURES, values.tolist(), strict=True)]
+    gain = 10 ** (shown.gain.gain_db / 20)
+    attributes = _attributes(representation, shown.samples, shown.gain.offset, gain)
+    return pictures_of(np.asarray(values), attributes, n_samples=len(shown.samples))
+
+
+def representation_of(params: Params) -> Representation:
+    """What the parameters choose."""
+    return choose_representation(
         params.representation,
         params.spectrogram,
         params.image,
@@ -51,6 +64,16 @@ def panels_of(shown: ShownBlock, params: Params) -> Sequence[Picture] | Sequence
         params.features,
         sample_rate=params.audio.sample_rate,
     )
+
+
+def values_of(shown: ShownBlock, representation: Representation) -> NDArray[Any]:
+    """Represent a block, normalised as it is to be.
+
+    Raises
+    ------
+    ShowError
+        If the block is too short for the representation.
+    """
     n_samples = representation.resample_samples or len(shown.samples)
     if n_samples < representation.least_samples:
         raise ShowError(
@@ -58,11 +81,7 @@ def panels_of(shown: ShownBlock, params: Params) -> Sequence[Picture] | Sequence
             f"{representation.least_samples}: use shorter windows or frames, or longer blocks"
         )
     gain = 10 ** (shown.gain.gain_db / 20)
-    values = representation.render(shown.samples, offset=shown.gain.offset, gain=gain, scratch=Scratch())
-    if representation.kind == "features":
-        return [(name, f"{value:.6g}") for name, value in zip(FEATURES, values.tolist(), strict=True)]
-    attributes = _attributes(representation, shown.samples, shown.gain.offset, gain)
-    return pictures_of(np.asarray(values), attributes, n_samples=len(shown.samples))
+    return representation.render(shown.samples, offset=shown.gain.offset, gain=gain, scratch=Scratch())
 
 
 def _attributes(representation: Representation, samples: Samples, offset: float, gain: float) -> dict[str, Any]:
