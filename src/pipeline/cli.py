@@ -225,6 +225,23 @@ def filters(
 
 
 @app.command()
+def probabilities(
+    clip: Annotated[str, typer.Argument(help="A clip_id of the split, as emodb/wav/03a01Fa.wav.")],
+    run: Annotated[
+        str | None, typer.Option(help="One run, FOLD-MEMBER.", show_default="all members of the fold that tests it")
+    ] = None,
+    params: Annotated[Path, typer.Option(help="Whose spectrogram is drawn above.")] = Path("params.yaml"),
+    out: Annotated[
+        Path | None, typer.Option(help="The .png file.", show_default="the clip's name", callback=_png)
+    ] = None,
+) -> None:
+    """Draw the probability of every class in each block of a test clip along its time, and their running mean."""
+    from pipeline.pictures.probabilities import draw_probabilities
+
+    typer.echo(draw_probabilities(clip, run=run, params=params, out=out))
+
+
+@app.command()
 def locked() -> None:
     """Check without running anything that dvc.lock was made by these sources and parameters. Exit status 1 if not."""
     with no_failure_exits_with_one():
