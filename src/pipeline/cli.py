@@ -242,6 +242,22 @@ def probabilities(
 
 
 @app.command()
+def watch(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Which runs, FOLD-MEMBER.", show_default="those in progress, or the one that grew last"),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Print once and end.")] = False,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds from one look to the next.")] = 5.0,
+    png: Annotated[Path | None, typer.Option(help="Draw them to this .png file, too.", callback=_png)] = None,
+) -> None:
+    """Follow learning curves while runs train: loss and UAR of training and validation, in the terminal or as a PNG."""
+    from pipeline.pictures.watch import watch as follow
+
+    follow(runs or [], once=once, every=every, png=png)
+
+
+@app.command()
 def locked() -> None:
     """Check without running anything that dvc.lock was made by these sources and parameters. Exit status 1 if not."""
     with no_failure_exits_with_one():

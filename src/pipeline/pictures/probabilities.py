@@ -105,7 +105,9 @@ def draw_probabilities(
         f"answered {course.answer} ({mean:.2f}, mean of {len(course.middles)} blocks), actual {course.actual}; "
         f"{'run' if len(course.runs) == 1 else 'mean of runs'} {', '.join(course.runs)}, {course.side} side"
     )
-    page, _ = draw_page(f"{clip}\n{said}", [Column("", charts, "")])
+    page, _ = draw_page(
+        f"{clip}\n{said}", [Column("the clip as recorded, and what was said of its blocks", charts, "")]
+    )
     target = out or Path(re.sub(r"[^\w.-]+", "_", f"{Path(clip).name}_probabilities") + ".png")
     save_page(page, target)
     return f"{target}: {clip}: {said}"
