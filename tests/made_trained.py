@@ -114,7 +114,7 @@ def save_tiny(representation, *, key="0-a"):
     # pixels from 0 to 1, half is the threshold; decibels, -80 is
     conv.weight.data = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1).expand(2, n_channels, 1, 1) / n_channels
     conv.bias.data = torch.tensor([0.2, -0.5] if is_image else [-100.0, 80.0])
-    head.weight.data, head.bias.data = torch.eye(2) * 30, torch.tensor([0.25, -0.25])
+    head.weight.data, head.bias.data = torch.eye(2) * (30 if is_image else 0.3), torch.tensor([0.25, -0.25])
     n = representation.shape[0]
     preparation = (
         Preparation(normalise="unit")

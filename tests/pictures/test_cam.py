@@ -13,10 +13,10 @@ from PIL import Image
 from pipeline.cli import main
 from pipeline.errors import ModelError, ShowError
 from pipeline.models.checkpoint import load_model
-from pipeline.models.grad_cam import class_map
 from pipeline.models.inference import outputs_of
 from pipeline.params import load_changed
 from pipeline.pictures.cam import Answer, columns_of, draw_cam, enlarged, grey_of, overlay, upright
+from pipeline.pictures.grad_cam import class_map
 from pipeline.report.axes import height_of
 from pipeline.report.spectrograms import Picture
 from pipeline.show.block import find_block

@@ -13,11 +13,11 @@ from scipy.stats import spearmanr
 from pipeline.cli import main
 from pipeline.errors import ShowError
 from pipeline.features.hand_built import HandBuiltSpec
-from pipeline.pictures.filters import measure_blocks, show_filters
+from pipeline.pictures.filters import FilterRank, measure_blocks, show_filters
 from pipeline.pictures.measures import measure_block
 from pipeline.store.arrays import open_arrays
 from pipeline.store.paths import SPLIT, spectrograms_h5
-from pipeline.store.tables import FilterRank, SplitRow, read_rows, write_rows
+from pipeline.store.tables import SplitRow, read_rows, write_rows
 
 pytestmark = pytest.mark.usefixtures("trained")
 

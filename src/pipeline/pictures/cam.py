@@ -14,8 +14,8 @@ from PIL import Image
 from pipeline.errors import ShowError
 from pipeline.features.colour import colour_table
 from pipeline.models.checkpoint import load_model
-from pipeline.models.grad_cam import class_map, last_convolution, layers_with_maps
 from pipeline.params import Params, load_params
+from pipeline.pictures.grad_cam import class_map, last_convolution, layers_with_maps
 from pipeline.pictures.trained import choose_run, refuse_untrained, rows_of, trained_runs
 from pipeline.report.axes import linear_ticks
 from pipeline.report.spectrograms import Picture

@@ -1,6 +1,6 @@
 """The filters of a trained network's first convolution, ranked by what in the sound they answer to.
 
-After Anand and Verma (2015), Figure 5: of every filter the mean activation over a block (`models.first_layer`) is
+After Anand and Verma (2015), Figure 5: of every filter the mean activation over a block (`pictures.first_layer`) is
 correlated with measures of the block's sound (`pictures.measures`) over blocks of the test side. A high correlation
 says that filter and measure rise together over these blocks, no more: the highest of many filters is high by selection,
 blocks of one clip are alike, and what varies together with the measure is answered to as well.
@@ -8,6 +8,7 @@ blocks of one clip are alike, and what varies together with the measure is answe
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,9 @@ from pipeline.errors import ShowError
 from pipeline.features.hand_built import HandBuiltSpec
 from pipeline.features.scratch import Scratch
 from pipeline.models.checkpoint import load_model
-from pipeline.models.first_layer import first_convolution, mean_activations
 from pipeline.models.inference import batches
 from pipeline.params import load_params
+from pipeline.pictures.first_layer import first_convolution, mean_activations
 from pipeline.pictures.measures import MEASURES, measure_block, rank_correlations
 from pipeline.pictures.tiles import Best, draw_filters
 from pipeline.pictures.trained import refuse_untrained
@@ -30,12 +31,23 @@ from pipeline.store.folds import read_fold
 from pipeline.store.paths import SPECTROGRAMS_LIST, blocks_csv, clips_csv, clips_h5, parse_run_key
 from pipeline.store.rendered import open_rendered
 from pipeline.store.sound import read_run
-from pipeline.store.tables import Block, Clip, FilterRank, SpectrogramFile, read_all, read_keyed, read_rows, write_rows
+from pipeline.store.tables import Block, Clip, SpectrogramFile, read_all, read_keyed, read_rows, write_rows
 
 Doubles = NDArray[np.float64]
 LEAST_BLOCKS = 3
 SHOWN = 6  # filters of each measure
 BATCH = 32  # blocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilterRank:
+    """Where one filter of a network's first layer stands by one measure of the sound."""
+
+    measure: str
+    rank: int  # from 1
+    filter: int  # from 0, in the order of the layer
+    correlation: float  # Spearman's, of mean activation and measure, over the blocks that have the measure
+    n_blocks: int  # which those are
 
 
 def show_filters(

@@ -169,17 +169,6 @@ class Curve:
     uar: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class FilterRank:
-    """Where one filter of a network's first layer stands by one measure of the sound."""
-
-    measure: str
-    rank: int  # from 1
-    filter: int  # from 0, in the order of the layer
-    correlation: float  # Spearman's, of mean activation and measure, over the blocks that have the measure
-    n_blocks: int  # which those are
-
-
 Row = TypeVar("Row")
 
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from pipeline.errors import ModelError
-from pipeline.models.first_layer import first_convolution, mean_activations
 from pipeline.models.preparation import Preparation, Scale
+from pipeline.pictures.first_layer import first_convolution, mean_activations
 
 AS_IT_IS = Preparation(kind="stack", normalise="mean", scale=Scale(mean=np.zeros(1), deviation=np.ones(1)))
 BLOCKS = np.array([[[[1.0, -2.0, 3.0]]], [[[-1.0, -1.0, -4.0]]], [[[0.0, 6.0, 0.0]]]], np.float32)  # (3, 1, 1, 3)

@@ -7,8 +7,8 @@ from made_run import one_thread  # noqa: F401 - a fixture for all tests here
 from torch import nn
 
 from pipeline.errors import ModelError
-from pipeline.models.grad_cam import class_map, last_convolution, layers_with_maps
 from pipeline.models.networks import Network, seeded
+from pipeline.pictures.grad_cam import class_map, last_convolution, layers_with_maps
 
 X = torch.tensor([[[[1.0, -2.0, 3.0], [4.0, 5.0, -6.0]]]])  # one channel, 2 x 3
 
