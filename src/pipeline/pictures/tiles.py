@@ -54,7 +54,8 @@ def tile_of(weights: Floats, *, kind: str) -> Pixels:
 def draw_filters(about: str, weights: Floats, best: Sequence[Best], *, kind: str) -> Image.Image:
     """All filters (n_filters, n_channels, height, width), and the best by each measure, on one page."""
     tiles = [tile_of(own, kind=kind) for own in weights]
-    small, large = _factor(tiles[0], SMALL_SIDE), _factor(tiles[0], LARGE_SIDE)
+    small = _factor(tiles[0], SMALL_SIDE)
+    large = max(_factor(tiles[0], LARGE_SIDE), 2 * small)
     lines = wrapped(about, WIDTH - 2 * EDGE)
     notes = [
         *wrapped(HOW[kind], WIDTH - 2 * EDGE),
