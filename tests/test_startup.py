@@ -21,6 +21,7 @@ IMPORTED = {
     "slice_blocks": {"h5py"},
     "normalize_loudness": {"h5py"},
     "render_spectrograms": {"h5py", "numba", "scipy"},  # numba itself looks for scipy's BLAS
+    "sample_frames": {"h5py", "soundfile", "soxr"},
     "list_spectrograms": {"h5py"},
     "split_blocks": set(),
     "fetch_weights": {"torch"},

@@ -94,6 +94,18 @@ def test_levels_are_where_the_bar_has_the_colour():
     np.testing.assert_allclose(grey_of(picture(image, bar)), [[0, 1], [0.5, 0]])
 
 
+def test_a_frame_of_a_video_is_shown_by_its_brightness_under_heat_in_its_own_place():
+    frame = np.zeros((4, 6, 3), np.uint8)
+    frame[2] = 200
+    shown = Picture(image=frame, across="", up="", level="")
+    np.testing.assert_allclose(grey_of(shown)[:, 0], [0, 0, 200 / 255, 0])
+    heat = np.zeros((2, 3), np.float32)
+    heat[0, 2] = 1
+    hot = np.ptp(overlay(shown, heat).image.astype(int), axis=2) > 60
+    assert hot[:2, 4:].any()
+    assert not hot[2:, :3].any()
+
+
 def test_no_heat_leaves_the_grey_picture():
     bar = np.repeat(np.arange(255, -1, -1, dtype=np.uint8)[:, None, None], 3, axis=2)
     image = np.repeat(np.array([[10, 200]], np.uint8)[..., None], 3, axis=2)

@@ -82,6 +82,12 @@ def test_what_has_no_filters_to_rank_is_refused():
     write_rows(SPLIT, SplitRow, [*rows, *tested[:2]])
     with pytest.raises(ShowError, match="run 0-a: 2 blocks on its test side, fewer than 3"):
         show_filters("0-a", n_blocks=9)
+    card = Path("models/0-a/model.json")
+    text = card.read_text(encoding="utf-8")
+    card.write_text(text.replace('"kind": "image"', '"kind": "faces"'), encoding="utf-8")
+    with pytest.raises(ShowError, match="run 0-a was trained on faces: its network has no filters of a spectrogram"):
+        show_filters("0-a", n_blocks=9)
+    card.write_text(text, encoding="utf-8")
     run_stages("image.height=81")
     with pytest.raises(ShowError, match="trained on another representation of the blocks"):
         show_filters("0-a", n_blocks=9)

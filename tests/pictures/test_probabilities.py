@@ -1,6 +1,7 @@
 """A clip's probabilities along its time: which blocks, whose outputs, the running mean, and where lines are drawn."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from made_trained import CLASSES, TONE_HZ, run_stages, trained  # noqa: F401 - a
 from pipeline.cli import main
 from pipeline.errors import ShowError
 from pipeline.features.spectrogram import SpectrogramSpec
-from pipeline.pictures.probabilities import charts_of, course_of, draw_probabilities, whole_spectrogram
+from pipeline.params import load_changed, load_params
+from pipeline.pictures.probabilities import _spectrogram_of, charts_of, course_of, draw_probabilities, whole_spectrogram
 from pipeline.report.axes import height_of
 from pipeline.show.page import draw_page
 from pipeline.show.panels import Column
@@ -108,6 +110,11 @@ def test_a_column_of_the_whole_clip_is_of_its_own_time(seconds, n_columns):
     assert loud.max() + 1 / n_columns == pytest.approx(0.8, abs=edge)
     band = decibels[:, round(0.7 * n_columns)].argmax()
     assert (band + 0.5) / 40 == pytest.approx(height_of(TONE_HZ, SPEC), abs=1 / 40)
+
+
+def test_above_frames_of_a_video_there_is_the_spectrogram_of_the_sound():
+    params = load_changed(Path("params.yaml"), ["representation.kind=faces", "spectrogram.max_hz=20000.0"])
+    assert _spectrogram_of(params) == replace(_spectrogram_of(load_params()), max_hz=RATE / 2)
 
 
 def test_the_command_draws_and_says_what_was_answered(monkeypatch, capsys):

@@ -65,8 +65,8 @@ def test_what_runs_per_corpus_fold_and_member_is_counted_so():
     assert runs.pop("train_model") == runs.pop("predict_blocks") == 6
     assert runs.pop("fetch_weights") == 3
     assert runs.pop("fit_baselines") == 2
-    per_corpus = ("collect_clips", "fingerprint_clips", "slice_blocks", "normalize_loudness", "render_spectrograms")
-    assert {runs.pop(stage) for stage in per_corpus} == {2}
+    per_corpus = ("collect_clips", "fingerprint_clips", "slice_blocks", "normalize_loudness")
+    assert {runs.pop(stage) for stage in (*per_corpus, "render_spectrograms", "sample_frames")} == {2}
     assert set(runs.values()) == {1}
 
 
@@ -344,6 +344,22 @@ def test_bytes_are_those_of_what_blocks_become(kind, values, n_bytes):
     assert rows["render_spectrograms"].disk >= n_blocks * values * n_bytes
     assert rows["render_spectrograms"].disk - n_blocks * values * n_bytes < 300_000
     assert rows["render_spectrograms"].items == f"{n_blocks} {'image' if kind == 'image' else 'block'}s"
+
+
+def test_frames_are_sampled_instead_of_rendered_and_take_their_time_by_the_second_of_video():
+    rows = needs(CLIPS, params(representation__kind="faces", image__height=100, image__width=50), workers=1)
+    n_blocks = sum(round(own.n_samples / 8000) - 1 for own in CLIPS)
+    assert rows["sample_frames"].items == f"{n_blocks} frames"
+    assert 0 < rows["sample_frames"].disk - n_blocks * 100 * 50 * 3 < 300_000
+    # 0.1 s a second, or as long as it takes to write
+    seconds = sum(own.decoded_seconds for own in CLIPS)
+    assert rows["sample_frames"].seconds == pytest.approx(1 + 0.1 * seconds)
+    assert rows["render_spectrograms"].items == "none"
+    assert rows["render_spectrograms"].disk < 10_000
+    other = needs(CLIPS, params())
+    assert other["sample_frames"].items == "none"
+    assert other["sample_frames"].seconds == 1
+    assert other["sample_frames"].disk < 10_000
 
 
 def test_whole_clips_are_a_block_each():

@@ -14,6 +14,7 @@ from pipeline.console import say
 from pipeline.errors import ModelError
 from pipeline.models.networks import Network
 from pipeline.models.preparation import Preparation, blank_preparation
+from pipeline.store.rendered import PIXEL_KINDS
 
 Item = TypeVar("Item")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -91,7 +92,7 @@ def refuse_unfit_shape(network: Network, name: str, shape: Sequence[int], *, kin
     ModelError
         If the network cannot take them.
     """
-    dtype = np.uint8 if kind == "image" else np.float32
+    dtype = np.uint8 if kind in PIXEL_KINDS else np.float32
     blank = np.zeros((2, *shape), dtype=dtype)
     preparation = blank_preparation(kind, shape, normalise=normalise)
     try:
@@ -100,11 +101,18 @@ def refuse_unfit_shape(network: Network, name: str, shape: Sequence[int], *, kin
             raise ValueError(f"its answer has the shape {logits.shape}")  # noqa: TRY301 - told as what torch raises
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         reason = " ".join(str(error).split())[:120]
-        size = f"{shape[0]} x {shape[1]} pixels" if kind == "image" else " x ".join(str(n) for n in shape)
+        size = f"{shape[0]} x {shape[1]} pixels" if kind in PIXEL_KINDS else " x ".join(str(n) for n in shape)
+        pixels = "set image.height and image.width to the size that it was made for, 224 for most"
         fix = {
-            "image": "set image.height and image.width to the size that it was made for, 224 for most",
+            "image": pixels,
+            "faces": pixels,
             "stack": "set stack.height and stack.width to the size that it was made for, 224 for most",
             "features": "use fc2 or fc3, or another representation.kind",
         }[kind]
-        what = {"image": f"images of {size}", "stack": f"stacks of {size}", "features": f"{size} hand-built features"}
+        what = {
+            "image": f"images of {size}",
+            "faces": f"images of {size}",
+            "stack": f"stacks of {size}",
+            "features": f"{size} hand-built features",
+        }
         raise ModelError(f"model.name: {name} cannot take {what[kind]} ({reason}): {fix}") from None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pipeline.params.represented import find_entry_problems, find_representation_problems
+from pipeline.params.represented import PIXELS, find_entry_problems, find_representation_problems
 from pipeline.params.sections import Params, Use
 
 LEAK = "augmented_before_split"  # in split.allow_leaks
@@ -18,7 +18,12 @@ def find_contradictions(params: Params) -> list[str]:
     if params.demo.max_seconds < params.demo.min_seconds:
         found.append(f"demo.max_seconds: {params.demo.max_seconds} is below demo.min_seconds {params.demo.min_seconds}")
     cut = params.slice
-    if cut.slide_seconds > cut.block_seconds and cut.tail == "align" and not cut.whole_clips:
+    if cut.whole_clips and cut.random_blocks:
+        found.append(
+            "slice.random_blocks: with whole_clips there is one place for a block: set one of the two to 0 or false"
+        )
+    is_sliding = not (cut.whole_clips or cut.random_blocks)
+    if cut.slide_seconds > cut.block_seconds and cut.tail == "align" and is_sliding:
         found.append("slice.tail: align would overlap blocks that slice.slide_seconds keeps apart: use drop")
     return found + [problem for name in params.members for problem in _member_problems(params, name)]
 
@@ -51,7 +56,7 @@ def _augment_problems(params: Params) -> list[str]:
     found = [
         f"augment.{name}: alters pixels, and representation.kind is {kind}: set it to 0"
         for name, value in params.augment.of_images.items()
-        if value and kind != "image"
+        if value and kind not in PIXELS
     ]
     if sound in ("none", ()):
         return found

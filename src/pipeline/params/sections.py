@@ -115,6 +115,8 @@ class Slice(Section):
     slide_seconds: float = Field(ge=0.01, le=60)
     short_clips: Literal["repeat", "pad", "reject"]
     tail: Literal["drop", "align"]
+    random_blocks: int = Field(ge=0, le=10_000)
+    seed: Seed
     silent_blocks: Literal["keep", "drop"]
     silent_below_lu: float = Field(ge=10, le=100)
 
@@ -136,7 +138,7 @@ Axis = Literal["mel", "slaney", "bark", "erb", "log", "linear"]
 class Representation(Section):
     """What a block becomes."""
 
-    kind: Literal["image", "stack", "features"]
+    kind: Literal["image", "stack", "features", "faces"]
     resample_samples: int = Field(ge=0, le=10_000_000)
 
 
@@ -218,6 +220,12 @@ class Features(Section):
     hop_seconds: float = Field(ge=0.001, le=1)
     min_pitch_hz: float = Field(ge=20, le=1000)
     max_pitch_hz: float = Field(ge=50, le=4000)
+
+
+class Faces(Section):
+    """Video frames -> pixels."""
+
+    crop: Literal["none", "square"]
 
 
 class Use(Section):
@@ -391,6 +399,7 @@ class Params(Section):
     image: Image
     stack: Stack
     features: Features
+    faces: Faces
     augment: Augment
     split: Split
     model: Model

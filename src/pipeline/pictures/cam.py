@@ -28,6 +28,7 @@ from pipeline.store.tables import SplitRow
 Floats = NDArray[np.float32]
 HEAT, N_HEAT = "inferno", 256
 MOST_HEAT = 0.75  # how much of the colour is the heat's where it is highest
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 MOST_CLASSES = 10  # whose probabilities are all named
 
 
@@ -160,7 +161,12 @@ def overlay(picture: Picture, heat: Floats) -> Picture:
 
 
 def grey_of(picture: Picture) -> NDArray[np.float64]:
-    """Levels (height, width), 0 to 1, of a picture: where on its own colour bar the nearest colour is."""
+    """Levels (height, width), 0 to 1, of a picture: where on its own colour bar the nearest colour is.
+
+    A frame of a video has no bar: its brightness.
+    """
+    if picture.bar is None:
+        return np.asarray(picture.image @ np.array(LUMA) / 255)
     flat, places = np.unique(picture.image.reshape(-1, 3), axis=0, return_inverse=True)
     bar = picture.bar[::-1, 0].astype(np.int64)
     nearest = np.square(flat[:, None].astype(np.int64) - bar[None]).sum(axis=2).argmin(axis=1)

@@ -23,7 +23,7 @@ from pipeline.models.inference import batches
 from pipeline.params import load_params
 from pipeline.pictures.first_layer import first_convolution, mean_activations
 from pipeline.pictures.measures import MEASURES, measure_block, rank_correlations
-from pipeline.pictures.tiles import Best, draw_filters
+from pipeline.pictures.tiles import HOW, Best, draw_filters
 from pipeline.pictures.trained import refuse_untrained
 from pipeline.show.page import save_page
 from pipeline.store.arrays import open_arrays
@@ -67,13 +67,13 @@ def show_filters(
     Raises
     ------
     ShowError
-        If the run is not there, has too few test blocks, or was trained on hand-built features.
+        If the run is not there, has too few test blocks, or was not trained on spectrograms.
     ModelError
         If the network has no convolution.
     """
     network, card, preparation = load_model(refuse_untrained(key))
-    if card.kind == "features":
-        raise ShowError(f"run {key} was trained on hand-built features: its network has no filters of a spectrogram")
+    if card.kind not in HOW:
+        raise ShowError(f"run {key} was trained on {card.kind}: its network has no filters of a spectrogram")
     name, layer = first_convolution(network.trunk)
     ids = _test_blocks(key, n_blocks)
     listed = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.errors import ShowError
 from pipeline.features.colour import colour_table
 from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image
-from pipeline.params import load_params
+from pipeline.params import Params, load_params
 from pipeline.pictures.trained import choose_run, keys_among, rows_of
 from pipeline.report.axes import Tick, hz_ticks, linear_ticks
 from pipeline.report.spectrograms import Picture
@@ -98,7 +98,7 @@ def draw_probabilities(
     """
     course = course_of(clip, run)
     chosen = load_params(params)
-    spec = representation_of(chosen).spectrograms[0]
+    spec = _spectrogram_of(chosen)
     charts: list[Picture | Chart] = [_spectrogram(course.clip, spec), *charts_of(course)]
     mean = course.running[-1][list(course.classes).index(course.answer)]
     said = (
@@ -173,6 +173,15 @@ def charts_of(course: Course) -> list[Chart]:
         chart("Each block, at its middle", course.probabilities, dots=True),
         chart("Mean of the blocks up to here", course.running, dots=False),
     ]
+
+
+def _spectrogram_of(params: Params) -> SpectrogramSpec:
+    """The first that the representation is made of; where it is of frames of a video, that of section `spectrogram`."""
+    if own := representation_of(params).spectrograms:
+        return own[0]
+    of_sound = params.representation.model_copy(update={"kind": "image"})
+    (spec,) = representation_of(params.model_copy(update={"representation": of_sound})).spectrograms
+    return replace(spec, max_hz=min(spec.max_hz, spec.sample_rate / 2))
 
 
 def _blocks_of(clip: str, rows: Sequence[SplitRow], *, only_test: bool) -> tuple[list[SplitRow], str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pipeline.errors import ShowError
@@ -87,8 +88,11 @@ def _draw_picture(
     box = Box(left, top, left + width, top + height)
     enlarged = Image.fromarray(np.ascontiguousarray(picture.image)).resize((width, height), Image.Resampling.NEAREST)
     page.paste(enlarged, (left, top))
+    if picture.bar is None:
+        draw.rectangle((left - 1, top - 1, box.right, box.bottom), outline=BLACK)
+        return box
     _draw_axes(page, draw, box, along=picture.seconds, heights=picture.hz, across=picture.across, up=picture.up)
-    _draw_bar(page, draw, picture, box)
+    _draw_bar(page, draw, picture, picture.bar, box)
     return box
 
 
@@ -121,9 +125,11 @@ def _draw_axes(
     write_up(page, box.left - LEFT, (box.top + box.bottom) // 2, up)
 
 
-def _draw_bar(page: Image.Image, draw: ImageDraw.ImageDraw, picture: Picture, box: Box) -> None:
+def _draw_bar(
+    page: Image.Image, draw: ImageDraw.ImageDraw, picture: Picture, colours: NDArray[np.uint8], box: Box
+) -> None:
     left, height = box.right + BAR_GAP, box.bottom - box.top
-    bar = Image.fromarray(np.ascontiguousarray(picture.bar)).resize((BAR, height), Image.Resampling.NEAREST)
+    bar = Image.fromarray(np.ascontiguousarray(colours)).resize((BAR, height), Image.Resampling.NEAREST)
     page.paste(bar, (left, box.top))
     draw.rectangle((left - 1, box.top - 1, left + BAR, box.bottom), outline=BLACK)
     for tick in _spaced(picture.decibels, height):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ShowError
 from pipeline.features.chosen import choose_representation
+from pipeline.features.faces import Faces
 from pipeline.features.hand_built import FEATURES
 from pipeline.features.ranges import own_range
 from pipeline.features.representations import Picture as Coloured
@@ -19,6 +20,7 @@ from pipeline.params import Params
 from pipeline.report.spectrograms import Picture, pictures_of
 from pipeline.show.block import Samples, ShownBlock
 from pipeline.show.chart import Chart
+from pipeline.video import read_frames
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ def panels_of(shown: ShownBlock, params: Params) -> Sequence[Picture] | Sequence
     ------
     ShowError
         If the block is too short for the representation.
+    AudioError
+        If it is of a video whose frames are to be seen, and they cannot be read.
     """
     representation = representation_of(params)
     values = values_of(shown, representation)
@@ -54,7 +58,7 @@ def panels_of(shown: ShownBlock, params: Params) -> Sequence[Picture] | Sequence
     return pictures_of(np.asarray(values), attributes, n_samples=len(shown.samples))
 
 
-def representation_of(params: Params) -> Representation:
+def representation_of(params: Params) -> Representation | Faces:
     """What the parameters choose."""
     return choose_representation(
         params.representation,
@@ -62,18 +66,24 @@ def representation_of(params: Params) -> Representation:
         params.image,
         params.stack,
         params.features,
+        params.faces,
         sample_rate=params.audio.sample_rate,
     )
 
 
-def values_of(shown: ShownBlock, representation: Representation) -> NDArray[Any]:
+def values_of(shown: ShownBlock, representation: Representation | Faces) -> NDArray[Any]:
     """Represent a block, normalised as it is to be.
 
     Raises
     ------
     ShowError
         If the block is too short for the representation.
+    AudioError
+        If it is of a video whose frames are to be seen, and they cannot be read.
     """
+    if isinstance(representation, Faces):
+        (frame,) = read_frames(shown.path, [shown.middle_seconds])
+        return representation.draw(frame.pixels, aspect=frame.aspect)
     n_samples = representation.resample_samples or len(shown.samples)
     if n_samples < representation.least_samples:
         raise ShowError(
@@ -84,7 +94,7 @@ def values_of(shown: ShownBlock, representation: Representation) -> NDArray[Any]
     return representation.render(shown.samples, offset=shown.gain.offset, gain=gain, scratch=Scratch())
 
 
-def _attributes(representation: Representation, samples: Samples, offset: float, gain: float) -> dict[str, Any]:
+def _attributes(representation: Representation | Faces, samples: Samples, offset: float, gain: float) -> dict[str, Any]:
     """What a file of it would state; a picture of its own range states which that is here."""
     attributes = representation.attributes()
     if isinstance(representation, Coloured) and representation.own_range and not representation.resample_samples:
