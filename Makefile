@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro show restore pictures bench test test-commands lint lock clean
+.PHONY: help setup repro show restore pictures bench test test-commands test-networks lint lock clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,9 @@ test: $(READY) ## Run the whole test suite
 
 test-commands: $(READY) ## Run every command that README and docs/ show, in a small copy of the project (minutes)
 	@$(RUN) python -m pytest -m commands tests/test_commands.py
+
+test-networks: $(READY) ## Build every classification network of torchvision and put a batch through (minutes, 10 GB)
+	@$(RUN) python -m pytest -m networks tests/models/test_all_networks.py
 
 lint: $(READY) ## Format check, lint, types, layers
 	@$(RUN) ruff format --check . && $(RUN) ruff check . && $(RUN) mypy && $(RUN) lint-imports

@@ -19,8 +19,8 @@ def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
         fold,
         member,
         network_name=model.name,
-        init=model.init,
-        dropout=model.dropout,
+        options=model.options,
+        **model.model_dump(include={"init", "dropout", "frozen"}),
         recipe=Recipe(
             seed=seed, normalise=model.normalise, whiten=model.whiten, jitter=Jitter(**p.augment.of_images), **chosen
         ),

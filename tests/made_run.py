@@ -183,7 +183,7 @@ def list_images():
     write_rows(SPECTROGRAMS_LIST, SpectrogramFile, [row])
 
 
-def train(fold, member="a", *, network=SMALL, validation="none", dropout=None, **changed):
+def train(fold, member="a", *, network=SMALL, validation="none", dropout=None, options=None, frozen=0, **changed):
     """Fetch random starting weights and train one member on one fold."""
     fetch_weights(network, "random", expected_sha256=None, folder=weights_folder(member))
     train_run(
@@ -192,6 +192,8 @@ def train(fold, member="a", *, network=SMALL, validation="none", dropout=None, *
         network_name=network,
         init="kaiming",
         dropout=dropout,
+        options=options,
+        frozen=frozen,
         recipe=recipe(**changed),
         validation=validation,
         compute=ON_CPU,

@@ -53,8 +53,10 @@ SOUNDS = {
 TESTED = ("anger/rush.wav", "joy/tone.wav")
 
 
-def tiny():
-    return nn.Sequential(nn.Conv2d(3, 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 1000))
+def tiny(shape):
+    return nn.Sequential(
+        nn.Conv2d(shape[0], 2, 1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 1000)
+    )
 
 
 @pytest.fixture
@@ -109,7 +111,8 @@ def save_tiny(representation, *, key="0-a"):
     """A network that says joy by the mean of what is bright and anger by the mean of what is dark."""
     is_image = representation.kind == "image"
     n_channels = 3 if is_image else representation.shape[0]
-    network = Network("tiny", len(CLASSES), n_channels)
+    shape = (n_channels, *(representation.shape[:2] if is_image else representation.shape[1:]))
+    network = Network("tiny", len(CLASSES), shape)
     conv, head = network.trunk[0], network.head
     # pixels from 0 to 1, half is the threshold; decibels, -80 is
     conv.weight.data = torch.tensor([-1.0, 1.0]).view(2, 1, 1, 1).expand(2, n_channels, 1, 1) / n_channels
@@ -123,6 +126,7 @@ def save_tiny(representation, *, key="0-a"):
     )
     card = ModelCard(
         network="tiny",
+        shape=shape,
         classes=CLASSES,
         representation=representation.attributes(),
         normalise=preparation.normalise,
@@ -133,6 +137,5 @@ def save_tiny(representation, *, key="0-a"):
         kept_iteration=1,
         selected_on_test=False,
         kind=representation.kind,
-        n_channels=n_channels,
     )
     save_model(model_folder(key), network, card, preparation)

@@ -156,11 +156,14 @@ def test_a_members_own_seed_retrains_that_member_only(project):
 def test_plots_are_titled_and_hold_every_fold(project, command):
     run(project, "dvc", "plots", *command)
     page = (project / "dvc_plots/index.html").read_text(encoding="utf-8")
-    assert page.count('"title": {"text": "') == 3, "one plot for each table"
+    assert page.count('"title": {"text": "') == 6, "one plot for each table"
     for title in (
         "Blocks of the test sides",
-        "Clips of the test sides (mean of their blocks)",
+        "Clips of the test sides (by evaluate.aggregate)",
         "Learning curves (mean",
+        "From the first seconds of each clip alone",
+        "Reliability (on the diagonal",
+        "Recall of each class (95 % interval",
     ):
         assert f'"text": "{title}' in page
     assert "DVC_METRIC" not in page, "every place of the templates is filled"

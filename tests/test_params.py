@@ -30,11 +30,32 @@ def changed(**keys):
     return values
 
 
+LAYER = {"filters": 4, "height": 0, "width": 3}
+
+
 def keys_of(values, prefix=""):
     for key, value in values.items():
         yield f"{prefix}{key}", value
         if isinstance(value, dict):
             yield from keys_of(value, f"{prefix}{key}.")
+
+
+def test_layers_are_read_as_written():
+    layers = [{**LAYER, "padding": "same", "pool": [1, 2]}, {**LAYER, "stride": 2, "padding": [0, 1], "pool_stride": 0}]
+    model = parse_params(changed(model__convolutions=layers, model__hidden=[64, 32], model__frozen=["a.0", "b"])).model
+    own = {"stride": 1, "padding": 0, "batch_norm": False, "pool": 0, "pool_stride": 0}
+    assert model.options == {
+        "convolutions": (
+            {**own, **LAYER, "padding": "same", "pool": (1, 2)},
+            {**own, **LAYER, "stride": 2, "padding": (0, 1)},
+        ),
+        "hidden": (64, 32),
+    }
+    assert model.frozen == ("a.0", "b")
+    assert load_params(FILE).model.options == {}
+    params = parse_params(changed(members__a__model={"frozen": "all", "leaky_slope": 0.0}))
+    model, _, _ = params.of_member("a")
+    assert (model.frozen, model.options) == ("all", {"leaky_slope": 0.0})
 
 
 def test_the_committed_file_is_valid():
@@ -62,6 +83,23 @@ def test_the_committed_file_is_valid():
         ("runs__members", ["b"], "runs.members: 'b' has no entry under members"),
         ("members__a__train", {"epochs": "x"}, "members.a.train.epochs: input should be a valid integer, not 'x'"),
         ("members__a__model", {"nam": "x"}, "members.a.model.nam: unknown key"),
+        ("members__a__model", {"hidden": [0]}, "members.a.model.hidden.0: input should be greater than or equal to 1"),
+        ("model__hidden", 64, "model.hidden"),
+        ("model__leaky_slope", 1.5, "model.leaky_slope: input should be less than or equal to 1, not 1.5"),
+        ("model__frozen", -1, "model.frozen: must be a number of layers from 0, a list of their names, or all, not -1"),
+        ("model__frozen", "features", "model.frozen: must be a number of layers from 0, a list of their names, or all"),
+        ("model__frozen", [1], "model.frozen: must be a number of layers"),
+        ("model__frozen", True, "model.frozen: must be a number of layers"),
+        ("model__convolutions", [{"height": 3, "width": 3}], "model.convolutions.0.filters: missing"),
+        ("model__convolutions", [{**LAYER, "depth": 3}], "model.convolutions.0.depth: unknown key"),
+        ("model__convolutions", [{**LAYER, "stride": 0}], "model.convolutions.0.stride: must be a whole number from 1"),
+        (
+            "model__convolutions",
+            [{**LAYER, "stride": [1, 2, 3]}],
+            "model.convolutions.0.stride: must be a whole number",
+        ),
+        ("model__convolutions", [{**LAYER, "pool": [0, 2]}], "or height and width in a list, from 1, not [0, 2]"),
+        ("model__convolutions", [{**LAYER, "padding": "full"}], "model.convolutions.0.padding: must be a whole number"),
         ("split__method", "holdout", "split.method holdout has fold 0 only"),
         ("split__method", "matched", "split.method matched has fold 0 only"),
         ("split__by", "Speaker", "'Speaker' must be made of a-z, 0-9 and _: rename the column of clips.csv"),
@@ -129,6 +167,36 @@ def test_every_contradiction_is_named_at_once():
         parse_params(changed(spectrogram__fft_length=1000, data__root="here", train__keep="best"))
     for key in ("spectrogram.fft_length", "data.root", "train.keep"):
         assert key in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"evaluate__calibrate": "validation"},
+            "evaluate.calibrate: validation needs a validation side: set split.validation, or set calibrate to none",
+        ),
+        (
+            {"evaluate__ensembles": {"er2": ["a", "r3"]}},
+            "evaluate.ensembles.er2: 'r3' is not run: name some of a, or add it to runs.members",
+        ),
+        ({"evaluate__ensembles": {"er2": []}}, "evaluate.ensembles.er2: must not be empty"),
+        ({"evaluate__ensembles": {"er2": ["a", "a"]}}, "evaluate.ensembles.er2: must be sorted and without repeats"),
+        ({"evaluate__ensembles": {"ER 2": ["a"]}}, "'ER 2' must be made of a-z, 0-9 and _"),
+        ({"evaluate__aggregate": "median"}, "evaluate.aggregate"),
+    ],
+)
+def test_an_evaluation_that_the_runs_do_not_give_is_refused(keys, said):
+    with pytest.raises(ParamsError) as caught:
+        parse_params(changed(**keys))
+    assert said in str(caught.value)
+
+
+def test_an_evaluation_that_the_runs_give_is_taken():
+    given = parse_params(
+        changed(evaluate__calibrate="validation", split__validation="fraction", evaluate__ensembles={"alone": ["a"]})
+    ).evaluate
+    assert (given.ensembles, given.calibrate, given.aggregate) == ({"alone": ("a",)}, "validation", "mean")
 
 
 @pytest.mark.parametrize("section", [key for key, value in VALUES.items() if isinstance(value, dict)])

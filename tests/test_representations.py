@@ -93,6 +93,9 @@ RUNS = {
     "mfcc_own": ("mfcc", SMALL, "mean", "own"),
     "fc2": ("features", "fc2", "standard", "none"),
     "fc3": ("features", "fc3", "mean", "none"),
+    "softmax": ("features", "softmax", "standard", "none"),
+    "full_height": ("stack", "anand_r3", "mean", "none"),
+    "square": ("image", "anand_s1", "imagenet", "none"),
 }
 IN_A_NEW_PROCESS = """
 import sys, numpy, torch
@@ -208,7 +211,7 @@ def test_evaluation_lists_the_baselines_that_there_are(in_corpus, name, monkeypa
     train(network, normalise, whiten)
     predict_run(0, "a", compute=ON_CPU)
     fit_baselines(0, ["made"])
-    metrics = evaluate_runs([0], ["a"], n_resamples=100, seed=0, run={"corpora": ["made"]})
+    metrics = evaluate_runs([0], ["a"], n_resamples=100, seed=0, sample_rate=RATE, run={"corpora": ["made"]})
     there = ["majority", "nuisance"] + (["thumbnail"] if name == "stack" else [])
     assert list(metrics["baselines"]) == there
     with open_arrays(baselines_h5(0)) as file:
@@ -354,7 +357,7 @@ def test_a_damaged_preparation_is_refused(in_corpus):
     ("name", "network", "words"),
     [
         ("features", SMALL, "cannot take 26 hand-built features .*use fc2 or fc3"),
-        ("stack", "fc2", "fc2 cannot take stacks of 2 x 32 x 40"),
+        ("features", "cnn", "cnn convolves images and stacks: it cannot take 26 hand-built features: use softmax"),
         ("stack", "vit_b_32", r"vit_b_32 cannot take stacks of 2 x 32 x 40 .*stack\.height and stack\.width"),
     ],
 )

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from made_run import (
     CLASSES,
     CORPUS,
@@ -25,6 +26,7 @@ from pipeline.errors import ModelError, SplitError, StoreError
 from pipeline.fold_baselines import fit_baselines
 from pipeline.models.checkpoint import load_model
 from pipeline.models.inference import outputs_of
+from pipeline.models.networks import start_network
 from pipeline.models.preparation import Preparation
 from pipeline.runs import predict_run
 from pipeline.split.choices import Choices
@@ -167,6 +169,33 @@ def test_dropout_reaches_the_network(project):
     own, without, half = weights
     assert own == half  # SqueezeNet's own is 0.5
     assert own != without
+
+
+def test_layers_of_ones_own_and_frozen_ones_reach_the_network_and_its_card(project):
+    options = {
+        "convolutions": ({"filters": 3, "height": 0, "width": 4, "pool": (1, 2), "batch_norm": True},),
+        "hidden": (),
+    }
+    train(0, network="cnn", options=options, frozen=1)
+    network, card, _ = load_model(model_folder("0-a"))
+    assert card.shape == (3, HEIGHT, WIDTH)
+    (layer,) = card.options["convolutions"]
+    assert {key: layer[key] for key in ("filters", "height", "width", "pool", "batch_norm")} == {
+        "filters": 3,
+        "height": 0,
+        "width": 4,
+        "pool": [1, 2],
+        "batch_norm": True,
+    }
+    # rows: all; columns: 20 - 4 + 1 = 17, in windows of two 8
+    assert network.head.in_features == 3 * 8
+    start = start_network(
+        "cnn", n_classes=3, weights=None, init="kaiming", seed=0, shape=(3, HEIGHT, WIDTH), options=options
+    )
+    before, after = start.trunk.state_dict(), network.trunk.state_dict()
+    assert {key for key in before if not torch.equal(before[key], after[key])} == {"head.weight", "head.bias"}
+    predict_run(0, "a", compute=ON_CPU)
+    assert read_outputs(outputs_h5("0-a"), "features").values["features"].shape == (36, 24)
 
 
 # predicting

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console import no_failure_exits_with_one, one_line_errors
+from pipeline.search.commands import search_app
 from pipeline.store.paths import METRICS, SPLIT_METRICS
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ corpora_app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(corpora_app, name="corpora")
+app.add_typer(search_app, name="search")
 
 
 @app.callback()

@@ -13,6 +13,7 @@ PipelineError
 ├── RevisionError  git has no such revision, or not what is asked of it
 ├── ShowError      a clip, block or trained run that is to be shown is not there
 ├── GapError       the optimism gap cannot be measured as asked, or a run of it failed
+├── SearchError    a search cannot be made as asked, or its queue or its record does not do its part
 └── LockError      dvc.lock cannot be held against the sources
 """
 
@@ -67,6 +68,10 @@ class ShowError(PipelineError):
 
 class GapError(PipelineError):
     """The optimism gap cannot be measured as asked, or one of its runs failed."""
+
+
+class SearchError(PipelineError):
+    """A search over parameters cannot be made as asked, or cannot go on."""
 
 
 class LockError(PipelineError):

@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +15,7 @@ from pipeline.errors import SplitError, StoreError
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
 from pipeline.models.inference import batches, choose_device, outputs_of, prepare_torch, refuse_unfit_shape
 from pipeline.models.networks import start_network
-from pipeline.models.preparation import fit_preparation, n_channels_of
+from pipeline.models.preparation import fit_preparation, input_shape_of
 from pipeline.models.weights import read_weights
 from pipeline.store.files import write_json
 from pipeline.store.folds import Fold, read_fold, write_outputs
@@ -72,14 +74,16 @@ def train_run(
     recipe: Recipe,
     validation: str,
     compute: Compute,
+    options: Mapping[str, Any] | None = None,
+    frozen: int | str | Sequence[str] = 0,
     balanced: bool = False,
     seed: int = 0,
 ) -> None:
     """Train one member on one fold's training side; write its model, its provenance and its learning curves.
 
     `validation` says which side is watched, and chosen on if the recipe keeps the best: none, fraction (the validation
-    side) or test. Altered blocks of training clips are learned from beside their own; with `balanced`, as many of each
-    class, chosen by `seed`.
+    side) or test. `options` are of our own networks; `frozen` layers do not learn. Altered blocks of training clips are
+    learned from beside their own; with `balanced`, as many of each class, chosen by `seed`.
     """
     device = compute.prepare()
     fold = read_fold(fold_index)
@@ -89,7 +93,7 @@ def train_run(
     watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
     key = run_key(fold_index, member)
     with open_rendered(listed) as images, LiveTable(curves_csv(key), CurvePoint) as curves:
-        n_channels = n_channels_of(images.kind, images.shape)
+        shape = input_shape_of(images.kind, images.shape)
         network = start_network(
             network_name,
             n_classes=len(fold.classes),
@@ -97,7 +101,9 @@ def train_run(
             init=init,
             seed=recipe.seed,
             dropout=dropout,
-            n_channels=n_channels,
+            shape=shape,
+            options=options,
+            frozen=frozen,
         )
         refuse_unfit_shape(network, network_name, images.shape, kind=images.kind, normalise=recipe.normalise)
         preparation, n_anomalous = fit_preparation(
@@ -119,6 +125,7 @@ def train_run(
         )
         card = ModelCard(
             network=network_name,
+            shape=shape,
             classes=fold.classes,
             representation=images.representation,
             normalise=recipe.normalise,
@@ -129,7 +136,7 @@ def train_run(
             kept_iteration=kept,
             selected_on_test=watched == "test" and recipe.keep == "best",
             kind=images.kind,
-            n_channels=n_channels,
+            options=network.options,
             whiten=recipe.whiten,
             n_anomalous=n_anomalous,
         )

@@ -198,10 +198,12 @@ def _batch_ends(n: int, batch_images: int) -> list[int]:
 
 
 def _optimizer(network: Network, recipe: Recipe) -> torch.optim.Optimizer:
+    """Set up the steps of what is not frozen, the head at its own rate."""
     groups: list[dict[str, Any]] = [
         {"params": network.trunk_parameters(), "lr": recipe.learning_rate},
         {"params": network.head_parameters(), "lr": recipe.learning_rate * recipe.head_rate_factor},
     ]
+    groups = [{**group, "params": own} for group in groups if (own := [p for p in group["params"] if p.requires_grad])]
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True)
     return torch.optim.AdamW(groups, weight_decay=recipe.weight_decay, fused=True)

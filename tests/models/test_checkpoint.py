@@ -19,6 +19,7 @@ from pipeline.models.preparation import Preparation
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 MADE = ModelCard(
     network="squeezenet1_1",
+    shape=(3, 64, 48),
     classes=("anger", "joy", "neutral"),
     representation={"window": "hamming", "low_db": -130.0, "height": 64, "window_seconds": None},
     normalise="imagenet",
@@ -131,6 +132,15 @@ def test_the_card_of_another_model_is_refused(saved, tmp_path):
         ({"network": "nonsense"}, "no classification network"),
         ({"classes": 3}, "not a model card of this version"),
         ({"colour": "red"}, "not a model card of this version"),
+        ({"n_channels": 3}, "not a model card of this version"),  # as cards were before they had shapes
+        ({"shape": 3}, "not a model card of this version"),
+        ({"shape": []}, "does not fit squeezenet1_1"),
+        ({"shape": [1, 64, 48]}, "does not fit squeezenet1_1: 1 of 52 layers"),
+        ({"options": {"hidden": [3]}}, "squeezenet1_1 is as it is"),
+        ({"network": "cnn"}, "does not fit cnn"),
+        ({"network": "cnn", "options": {"hidden": ["x"]}}, "does not fit cnn"),
+        ({"network": "cnn", "options": {"convolutions": [{"filters": 3}]}}, "does not fit cnn"),
+        ({"network": "badshah"}, "does not fit badshah: model.name: badshah: its convolution 2"),
     ],
 )
 def test_a_card_that_does_not_fit_is_refused(saved, values, said):
@@ -140,9 +150,9 @@ def test_a_card_that_does_not_fit_is_refused(saved, values, said):
 
 def test_a_card_of_an_older_version_is_refused(saved):
     values = json.loads((saved / CARD).read_text())
-    del values["classes"]
-    (saved / CARD).write_text(json.dumps(values))
-    assert "not a model card of this version ('classes'): train again" in refused(saved)
+    for key in ("classes", "shape"):
+        (saved / CARD).write_text(json.dumps({name: value for name, value in values.items() if name != key}))
+        assert f"not a model card of this version ('{key}'): train again" in refused(saved)
 
 
 def test_no_card_is_refused(tmp_path):

@@ -80,10 +80,12 @@ def test_under_a_linear_head_over_mean_maps_the_map_adds_up_to_the_logit(name):
     [
         ("squeezenet1_1", (65, 97), "features", (4, 6)),  # the head is a convolution, and does not count
         ("densenet121", (64, 96), "features", (2, 3)),
+        ("anand_s3", (64, 64), "convolutions.1.relu", (32, 32)),  # before the second pooling, after the first
+        ("anand_r2", (64, 64), "convolutions.0.relu", (1, 60)),  # filters of 64 x 5, not padded
     ],
 )
 def test_the_last_convolution_with_its_activation_and_branches_is_taken(name, shape, layer, size):
-    network = Network(name, 3).eval()
+    network = Network(name, 3, (3, *shape)).eval()
     batch = torch.zeros(1, 3, *shape)
     assert last_convolution(network.trunk, batch, head=network.head) == layer
     assert class_map(network.trunk, batch, 0, layer=layer).values.shape == size

@@ -12,7 +12,7 @@ from pipeline.params import parse_params
 from pipeline.plan.counts import count_blocks, deal
 from pipeline.plan.job import Job
 from pipeline.plan.machine import Machine
-from pipeline.plan.network_costs import NetworkCosts
+from pipeline.plan.network_counts import NetworkCosts
 from pipeline.plan.sound_costs import SoundCosts
 from pipeline.plan.survey import ExpectedClip, Survey
 

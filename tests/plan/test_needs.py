@@ -14,6 +14,7 @@ from pipeline.audio.fingerprint import fingerprint
 from pipeline.collect import collect_clips
 from pipeline.corpora import list_corpus
 from pipeline.duplicates.fingerprints import fingerprint_corpus
+from pipeline.errors import ModelError
 from pipeline.fold_baselines import fit_baselines
 from pipeline.listing import list_spectrograms
 from pipeline.models.checkpoint import WEIGHTS
@@ -24,7 +25,9 @@ from pipeline.plan.chosen import representation_of
 from pipeline.plan.fit import refusals
 from pipeline.plan.job import block_bytes, input_bytes, rows_in_chunks
 from pipeline.plan.model_needs import model_needs
-from pipeline.plan.network_costs import _saved_for_backward, measure_network
+from pipeline.plan.network_costs import measure_network
+from pipeline.plan.network_counts import saved_for_backward
+from pipeline.plan.page import _how_measured
 from pipeline.plan.sound_needs import held_at_once, n_prints, sound_needs
 from pipeline.plan.survey import survey_corpora
 from pipeline.render import render_corpus
@@ -250,7 +253,7 @@ def test_chunks_are_whole_on_disk():
 def test_what_is_kept_for_the_backward_pass_is_counted_once_and_without_weights():
     layers = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 5))
     # What enters the first layer, 2 x 4 floats; what leaves ReLU, 2 x 3, which the third layer keeps too.
-    assert sorted(_saved_for_backward(layers, zeros(2, 4))) == [24, 32]
+    assert sorted(saved_for_backward(layers, zeros(2, 4))) == [24, 32]
 
 
 def make_outputs(chosen, root):
@@ -377,3 +380,58 @@ def test_relative_axes_that_reach_beyond_a_source_are_refused_before_any_work():
     (line,) = refusals(job(clips, params(**keys)))
     assert "render_spectrograms" in line
     assert "set audio.sample_rate to 4000 or lower" in line
+
+
+class Blank:
+    """Pictures of nothing, as `Rendered` gives them."""
+
+    kind = "image"
+
+    def __init__(self, *shape):
+        self.shape = shape
+
+    def batch(self, block_ids):
+        return np.zeros((len(block_ids), *self.shape), dtype=np.uint8)
+
+
+def measured(images, free, monkeypatch, **keys):
+    monkeypatch.setattr("pipeline.plan.network_costs.free_memory", lambda: free)
+    chosen = params(**keys)
+    return measure_network(chosen.model, chosen.train, n_classes=7, images=images, block_ids=["a"])
+
+
+def test_a_network_that_is_too_large_for_the_memory_is_counted_and_not_built(monkeypatch):
+    # Badshah's as printed, 458 894 631 weights (tests/models/test_convnets.py): with AdamW four times, kept 1.25 times
+    n_bytes = 4 * 458_894_631
+    costs = measured(Blank(256, 256, 3), 5 * n_bytes - 100, monkeypatch, model__name="badshah_printed")
+    assert costs.timed_images == 0
+    assert costs.state_bytes == costs.trainable_bytes == n_bytes
+    assert costs.n_features == 2048
+    # the first convolution's output, which ReLU keeps: 120 x 62 x 62 floats
+    assert costs.largest_bytes == 4 * 120 * 62 * 62
+    assert costs.step_seconds > costs.predict_seconds > 0
+    shown = page_of(costs)
+    assert "not tried but counted layer by layer" in shown
+
+
+def page_of(costs):
+    return _how_measured(job(CLIPS, networks={"a": costs}))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_what_is_counted_is_what_is_measured(monkeypatch):
+    images, keys = Blank(40, 64, 3), {"model__name": "anand_r2", "model__frozen": ["convolutions"]}
+    counted = measured(images, 0, monkeypatch, **keys)
+    tried = measured(images, 10**12, monkeypatch, **keys)
+    assert tried.timed_images == 8
+    times = {"step_seconds": 0.0, "predict_seconds": 0.0, "timed_images": 0}
+    assert dataclasses.replace(counted, **times) == dataclasses.replace(tried, **times)
+    # frozen: 32 filters of 3 x 40 x 5 and their biases; 60 columns are left, then 30; 64 hidden units; 7 classes
+    learning = 30 * 32 * 64 + 64 + 64 * 7 + 7
+    assert counted.trainable_bytes == 4 * learning
+    assert counted.state_bytes == 4 * (learning + 32 * (3 * 40 * 5 + 1))
+
+
+def test_our_own_networks_refuse_in_a_plan_what_is_not_theirs(monkeypatch):
+    with pytest.raises(ModelError, match=r"model\.hidden: fc2 has 1 hidden layer, not 2"):
+        measured(Blank(16, 20, 3), 10**12, monkeypatch, model__name="fc2", model__hidden=[8, 8])

@@ -1,6 +1,6 @@
 """A trained model as a folder: its weights, and all that is needed to use them on new sound."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import ModelError
-from pipeline.models.networks import IMAGE_CHANNELS, Network
+from pipeline.models.networks import Network
 from pipeline.models.preparation import Preparation, load_preparation, save_preparation
 from pipeline.store.files import read_json, sha256_of, write_json, written_whole
 
@@ -20,6 +20,7 @@ class ModelCard:
     """What must be known of a trained network to use it."""
 
     network: str
+    shape: tuple[int, ...]  # of one input: channels, height, width, or the number of features
     classes: tuple[str, ...]
     representation: dict[str, Any]  # how sound becomes its input: all parameters
     normalise: str  # how values enter the network
@@ -29,8 +30,8 @@ class ModelCard:
     images_sha256: dict[str, str]  # content of each corpus's images that it was trained on
     kept_iteration: int
     selected_on_test: bool
+    options: dict[str, Any] = field(default_factory=dict)  # of one of our own networks
     kind: str = "image"  # of representation
-    n_channels: int = IMAGE_CHANNELS
     whiten: str = "none"
     n_anomalous: int = 0  # values of hand-built features of its training blocks that were replaced
     weights_sha256: str = ""
@@ -60,7 +61,7 @@ def load_model(folder: Path) -> tuple[Network, ModelCard, Preparation]:
     """
     values = read_json(folder / CARD)
     try:
-        card = ModelCard(**{**values, "classes": tuple(values["classes"])})
+        card = ModelCard(**{**values, "classes": tuple(values["classes"]), "shape": tuple(values["shape"])})
     except (TypeError, KeyError) as error:
         raise ModelError(f"{folder / CARD}: not a model card of this version ({error}): train again") from None
     digests = {folder / WEIGHTS: card.weights_sha256}
@@ -71,9 +72,9 @@ def load_model(folder: Path) -> tuple[Network, ModelCard, Preparation]:
             raise ModelError(f"{path}: missing or damaged (its SHA-256 is not the card's): run `dvc repro`")
     preparation = load_preparation(folder / PREPARATION, kind=card.kind, normalise=card.normalise, whiten=card.whiten)
     path = folder / WEIGHTS
-    network = Network(card.network, len(card.classes), card.n_channels)
     try:
+        network = Network(card.network, len(card.classes), card.shape, card.options)
         network.load_weights(load_file(path), with_head=True)
-    except (SafetensorError, ModelError) as error:
+    except (SafetensorError, ModelError, TypeError, ValueError, LookupError, RuntimeError) as error:
         raise ModelError(f"{path}: does not fit {card.network}: {' '.join(str(error).split())[:200]}") from None
     return network.eval(), card, preparation

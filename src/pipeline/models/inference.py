@@ -1,5 +1,6 @@
 """Blocks through a network: devices, and the outputs of many blocks in batches."""
 
+import contextlib
 import ctypes
 import os
 import sys
@@ -95,10 +96,17 @@ def refuse_unfit_shape(network: Network, name: str, shape: Sequence[int], *, kin
     dtype = np.uint8 if kind in PIXEL_KINDS else np.float32
     blank = np.zeros((2, *shape), dtype=dtype)
     preparation = blank_preparation(kind, shape, normalise=normalise)
-    try:
+    with explained_unfit(name, shape, kind=kind):
         ((logits, _),) = outputs_of(network, [blank], preparation=preparation, device=torch.device("cpu"))
         if logits.ndim != 2:
-            raise ValueError(f"its answer has the shape {logits.shape}")  # noqa: TRY301 - told as what torch raises
+            raise ValueError(f"its answer has the shape {logits.shape}")
+
+
+@contextlib.contextmanager
+def explained_unfit(name: str, shape: Sequence[int], *, kind: str) -> Iterator[None]:
+    """Turn what torch says of a shape that a network cannot take into one line with the fix."""
+    try:
+        yield
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         reason = " ".join(str(error).split())[:120]
         size = f"{shape[0]} x {shape[1]} pixels" if kind in PIXEL_KINDS else " x ".join(str(n) for n in shape)
@@ -107,7 +115,7 @@ def refuse_unfit_shape(network: Network, name: str, shape: Sequence[int], *, kin
             "image": pixels,
             "faces": pixels,
             "stack": "set stack.height and stack.width to the size that it was made for, 224 for most",
-            "features": "use fc2 or fc3, or another representation.kind",
+            "features": "use fc2 or fc3 or softmax, or another representation.kind",
         }[kind]
         what = {
             "image": f"images of {size}",

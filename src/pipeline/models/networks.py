@@ -1,19 +1,22 @@
 """Classification networks, torchvision's and our own, with a new head, and how their weights are drawn."""
 
 import contextlib
+import functools
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ModelError
-from pipeline.models.perceptrons import fc2, fc3
+from pipeline.models.convnets import DESIGNS, ConvNet, Design, changed_design, options_of
+from pipeline.models.freezing import Frozen, find_frozen
 
 IMAGENET_CLASSES = 1000
 IMAGE_CHANNELS = 3
+IMAGE_SHAPE = (IMAGE_CHANNELS, 224, 224)  # that most of torchvision's networks were made for
 HEAD_DEVIATION = 0.01  # Krizhevsky et al. (2012), section 5
 # Names of layers in torchvision's DenseNet weights, which are older than its rule of no dots within a name.
 _OLD_DENSENET_NAME = re.compile(r"(.*denselayer\d+\.(?:norm|conv))\.([12]\..*)")
@@ -45,9 +48,9 @@ def _installed(package: str) -> str:
         return "(not installed)"
 
 
-# Networks that torchvision does not have: a name, and what builds the network with IMAGENET_CLASSES outputs, the last
-# layer linear or a 1 x 1 convolution.
-OWN_NETWORKS: dict[str, Callable[[], nn.Module]] = {"fc2": fc2, "fc3": fc3}
+# Networks that torchvision does not have: a name and a design, or what builds the network for inputs of a shape,
+# (n_channels, height, width) or (n,), with IMAGENET_CLASSES outputs, the last layer linear or a 1 x 1 convolution.
+OWN_NETWORKS: dict[str, Design | Callable[[Sequence[int]], nn.Module]] = {**DESIGNS}
 
 
 def network_names() -> list[str]:
@@ -65,7 +68,29 @@ def refuse_unknown(name: str) -> None:
         If there is no such network.
     """
     if name not in network_names():
-        raise ModelError(f"model.name: there is no classification network {name!r}; e.g. alexnet, squeezenet1_1")
+        raise ModelError(
+            f"model.name: there is no classification network {name!r}: give one of torchvision's, e.g. alexnet, "
+            f"squeezenet1_1, or of ours: {', '.join(OWN_NETWORKS)}"
+        )
+
+
+def refuse_options(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse options that are not the network's.
+
+    Raises
+    ------
+    ModelError
+        If there is no such network, or it has no such option.
+    """
+    refuse_unknown(name)
+    own = OWN_NETWORKS.get(name)
+    if isinstance(own, Design):
+        changed_design(name, own, options)
+    elif options:
+        raise ModelError(
+            f"model.{next(iter(options))}: {name} is as it is: leave it empty, or set model.name to a network of "
+            f"layers: {', '.join(DESIGNS)}"
+        )
 
 
 class Network(nn.Module):
@@ -80,13 +105,24 @@ class Network(nn.Module):
         (SqueezeNet, whose logits so are never negative).
     first_name
         Where in it the layer is that the input enters, if it takes channels of another number than three.
+    options
+        Of a network that is a design, all its options as JSON holds them: with its name they build it again.
     """
 
-    def __init__(self, name: str, n_classes: int, n_channels: int = IMAGE_CHANNELS) -> None:
+    def __init__(
+        self,
+        name: str,
+        n_classes: int,
+        shape: Sequence[int] = IMAGE_SHAPE,
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Build it for inputs (n_channels, height, width) or (n,); torchvision's use the number of channels only."""
         super().__init__()
-        self.trunk = _build(name)
+        self.name = name
+        self.trunk, self.options = _build(name, shape, options or {})
+        self.frozen = Frozen()
         self.head_name = _head_name(name, self.trunk)
-        self.first_name = _widen_first(name, self.trunk, n_channels)
+        self.first_name = "" if name in OWN_NETWORKS else _widen_first(name, self.trunk, shape[0])
         parent, _, child = self.head_name.rpartition(".")
         setattr(self.trunk.get_submodule(parent), child, _like(self.head, n_classes))
 
@@ -111,6 +147,29 @@ class Network(nn.Module):
         (features,) = entered
         return logits, features.flatten(2).mean(2) if features.dim() == 4 else features
 
+    def freeze(self, wanted: int | str | Sequence[str]) -> None:
+        """Keep layers as they are from now on: see `freezing.find_frozen`. 0 or no name: none.
+
+        Their weights take no gradient; they stay in evaluation mode, so that running means and deviations do not change
+        and nothing is dropped.
+
+        Raises
+        ------
+        ModelError
+            If there is no such layer, or the head would be frozen.
+        """
+        self.frozen = find_frozen(self.name, self.trunk, self.head_name, wanted)
+        for key, parameter in self.trunk.named_parameters():
+            parameter.requires_grad_(key not in self.frozen.weights)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, but for what is frozen."""
+        super().train(mode)
+        for key in self.frozen.modules:
+            self.trunk.get_submodule(key).training = False
+        return self
+
     def head_parameters(self) -> list[nn.Parameter]:
         """Parameters of the new head."""
         return list(self.head.parameters())
@@ -123,9 +182,9 @@ class Network(nn.Module):
     def load_weights(self, weights: Mapping[str, Tensor], *, with_head: bool) -> None:
         """Set the weights of the trunk, converted to its types, and those of the head too or not.
 
-        Counters of batches may be missing, as they are in older files, and old names of DenseNet's layers are known. A
-        first layer of three channels serves any other number: each channel gets the mean of its weights over the three,
-        times three over their number, so that equal channels are answered as before.
+        Counters of batches may be missing, as they are in older files, and old names of DenseNet's layers are known.
+        Without the head, a first layer of three channels serves any other number: each channel gets the mean of its
+        weights over the three, times three over their number, so that equal channels are answered as before.
 
         Raises
         ------
@@ -135,7 +194,7 @@ class Network(nn.Module):
         own = self.trunk.state_dict()  # it carries the layers' versions, which MNASNet asks for and files do not keep
         given = {_OLD_DENSENET_NAME.sub(r"\1\2", key): value for key, value in weights.items()}
         first = f"{self.first_name}.weight"
-        if self.first_name and first in given and given[first].shape != own[first].shape:
+        if self.first_name and not with_head and first in given and given[first].shape != own[first].shape:
             given[first] = _spread(given[first], own[first].shape)
         wanted = [key for key in own if with_head or not key.startswith(self.head_name + ".")]
         wrong = [key for key in wanted if not _fits(key, given.get(key), own[key])]
@@ -172,10 +231,16 @@ class _Pool(nn.AdaptiveAvgPool2d):
         return images if images.shape[-2:] == self.output_size else super().forward(images)
 
 
-def _build(name: str) -> nn.Module:
-    refuse_unknown(name)
-    if name in OWN_NETWORKS:
-        return OWN_NETWORKS[name]()
+def _build(name: str, shape: Sequence[int], options: Mapping[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    refuse_options(name, options)
+    own = OWN_NETWORKS.get(name)
+    if isinstance(own, Design):
+        design = changed_design(name, own, options)
+        return ConvNet(name, design, shape, IMAGENET_CLASSES), options_of(design)
+    return (_torchvision(name) if own is None else own(shape)), {}
+
+
+def _torchvision(name: str) -> nn.Module:
     # Auxiliary heads only help ImageNet's own training from scratch; they are left out. The weights of both networks
     # expect pixels from -1 to 1, which transform_input makes of pixels normalised as for all others.
     odd = name in ("googlenet", "inception_v3")
@@ -190,12 +255,11 @@ def _build(name: str) -> nn.Module:
 def _widen_first(name: str, network: nn.Module, n_channels: int) -> str:
     """Have the first layer take other channels than three, its weights drawn anew; return its name, or none.
 
-    It is the first convolution of three channels in the order of the layers, as in all of torchvision's networks. A
-    network whose first layer is linear is made for so many values, and left as it is.
+    It is the first convolution of three channels in the order of the layers, as in all of torchvision's networks.
     """
-    layers = ((key, layer) for key, layer in network.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear))
+    layers = ((key, layer) for key, layer in network.named_modules() if isinstance(layer, nn.Conv2d))
     first_name, first = next(layers, ("", None))
-    if n_channels == IMAGE_CHANNELS or isinstance(first, nn.Linear):
+    if n_channels == IMAGE_CHANNELS:
         return ""
     if first is None or first.in_channels != IMAGE_CHANNELS or first.groups != 1:
         raise ModelError(f"model.name: {name}: its first layer does not take {IMAGE_CHANNELS} channels: none to widen")
@@ -251,9 +315,11 @@ def start_network(
     init: str,
     seed: int,
     dropout: float | None = None,
-    n_channels: int = IMAGE_CHANNELS,
+    shape: Sequence[int] = IMAGE_SHAPE,
+    options: Mapping[str, Any] | None = None,
+    frozen: int | str | Sequence[str] = 0,
 ) -> Network:
-    """Build a network for `n_classes` and inputs of `n_channels`, and set its starting weights.
+    """Build a network for `n_classes` and inputs of `shape`, and set its starting weights.
 
     Parameters
     ----------
@@ -264,17 +330,23 @@ def start_network(
         with deviation HEAD_DEVIATION) or torchvision (the network's own way). A new head over given weights too.
     dropout
         Probability of every dropout layer; None leaves the network's own.
+    shape
+        Of one input: (n_channels, height, width), or (n,) of hand-built features.
+    options
+        What of our own networks is changed: see `convnets.OPTIONS`.
+    frozen
+        Layers that will not learn: see `Network.freeze`.
 
     Raises
     ------
     ModelError
-        If the weights do not fit the network.
+        If the weights do not fit the network, options or frozen layers are not its own, or it cannot take the shape.
     """
     with seeded(seed):
-        network = Network(name, n_classes, n_channels)
+        network = Network(name, n_classes, shape, options)
         if init == "kaiming":
             if weights is None:
-                network.apply(_draw_kaiming)
+                network.apply(functools.partial(_draw_kaiming, slope=network.options.get("leaky_slope", 0.0)))
             _draw_head(network.head)
     if dropout is not None:
         for layer in network.modules():
@@ -285,12 +357,13 @@ def start_network(
             network.load_weights(weights, with_head=False)
         except ModelError as error:
             raise ModelError(f"model.weights: not weights of {name}: {error}") from None
+    network.freeze(frozen)
     return network
 
 
-def _draw_kaiming(layer: nn.Module) -> None:
+def _draw_kaiming(layer: nn.Module, *, slope: float) -> None:
     if isinstance(layer, nn.Linear | nn.Conv2d):
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.kaiming_normal_(layer.weight, a=slope, nonlinearity="leaky_relu")  # a slope of zero is ReLU
         if layer.bias is not None:
             nn.init.zeros_(layer.bias)
 

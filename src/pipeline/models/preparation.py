@@ -110,9 +110,14 @@ class Preparation:
         return (batch - mean) / deviation
 
 
+def input_shape_of(kind: str, shape: Sequence[int]) -> tuple[int, ...]:
+    """Shape in which rendered values enter a network: (n_channels, height, width), or (n,) of features."""
+    return (shape[2], shape[0], shape[1]) if kind in PIXEL_KINDS else tuple(shape)
+
+
 def n_channels_of(kind: str, shape: Sequence[int]) -> int:
     """Channels, or columns of features, of rendered values of some shape."""
-    return shape[-1] if kind in PIXEL_KINDS else shape[0]
+    return input_shape_of(kind, shape)[0]
 
 
 def blank_preparation(kind: str, shape: Sequence[int], *, normalise: str) -> Preparation:

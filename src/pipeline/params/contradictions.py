@@ -13,6 +13,7 @@ LEAK = "augmented_before_split"  # in split.allow_leaks
 def find_contradictions(params: Params) -> list[str]:
     """Contradictions between keys that are each valid alone, one line each."""
     found = find_representation_problems(params) + _run_problems(params) + _augment_problems(params)
+    found += _evaluate_problems(params)
     if not (params.data.root == "data/raw" or Path(params.data.root).is_absolute()):
         found.append(f"data.root: must be data/raw or an absolute path, not {params.data.root!r}")
     if params.demo.max_seconds < params.demo.min_seconds:
@@ -48,6 +49,22 @@ def _run_problems(params: Params) -> list[str]:
     if split.method == "matched" and any(use != Use(labels=use.labels) for use in split.use.values()):
         found.append("split.use: method matched takes every corpus whole: use no role and no cap with it")
     found += [f"split.use.{name}: is not one of corpora" for name in split.use if name not in params.corpora]
+    return found
+
+
+def _evaluate_problems(params: Params) -> list[str]:
+    """What the evaluation asks for and the runs do not give."""
+    how, known = params.evaluate, params.runs.members
+    found = [
+        f"evaluate.ensembles.{name}: {one!r} is not run: name some of {', '.join(known)}, or add it to runs.members"
+        for name, listed in how.ensembles.items()
+        for one in listed
+        if one not in known
+    ]
+    if how.calibrate == "validation" and params.split.validation == "none":
+        found.append(
+            "evaluate.calibrate: validation needs a validation side: set split.validation, or set calibrate to none"
+        )
     return found
 
 

@@ -109,6 +109,8 @@ def _values(place: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
     for several in ("anyOf", "oneOf"):
         if several in place:
             return ", or ".join(_values(choice, schema) for choice in place[several])
+    if "const" in place:
+        return f"`{place['const']}`"
     if "enum" in place:
         return " or ".join(f"`{choice}`" for choice in place["enum"])
     kind = place.get("type", "")

@@ -4,7 +4,16 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+)
 
 from pipeline.colormaps import check_colormap
 from pipeline.errors import ParamsError
@@ -313,6 +322,49 @@ class Split(Section):
         return {"kfold": self.n_folds ** len(self.fields), "holdout": 1, "matched": 1}.get(self.method)
 
 
+def _checked_extent(value: object, info: ValidationInfo) -> object:
+    """Whole numbers: one, or a list of height and width."""
+    least = 0 if info.field_name in ("padding", "pool", "pool_stride") else 1
+    least_of_two = 0 if info.field_name == "padding" else 1
+    pair = _as_tuple(value)
+    if isinstance(pair, tuple):
+        fits = len(pair) == 2 and all(type(number) is int and least_of_two <= number <= 1024 for number in pair)
+    else:
+        fits = type(pair) is int and least <= pair <= 1024
+    if not fits:
+        raise ValueError(
+            f"must be a whole number from {least} to 1024, or height and width in a list, from {least_of_two}"
+        )
+    return pair
+
+
+def _checked_padding(value: object, info: ValidationInfo) -> object:
+    return value if value == "same" else _checked_extent(value, info)
+
+
+def _checked_frozen(value: object) -> object:
+    is_list = isinstance(value, list | tuple) and all(isinstance(name, str) and name for name in value)
+    if not (is_list or value == "all" or (type(value) is int and value >= 0)):
+        raise ValueError("must be a number of layers from 0, a list of their names, or all")
+    return _as_tuple(value)
+
+
+Extent = Annotated[int | tuple[int, int], BeforeValidator(_checked_extent)]
+
+
+class ConvolutionLayer(Section):
+    """A convolution of one of our own networks, and what follows it; see `pipeline.models.convnets`."""
+
+    filters: int = Field(ge=1, le=65536)
+    height: int = Field(ge=0, le=1024)
+    width: int = Field(ge=0, le=1024)
+    stride: Extent = 1
+    padding: Annotated[int | tuple[int, int] | Literal["same"], BeforeValidator(_checked_padding)] = 0
+    batch_norm: bool = False
+    pool: Extent = 0
+    pool_stride: Extent = 0
+
+
 class Model(Section):
     """The network and where it starts."""
 
@@ -321,8 +373,20 @@ class Model(Section):
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     init: Literal["kaiming", "torchvision"]
     dropout: Annotated[float, Field(ge=0, le=0.9)] | None
+    convolutions: Annotated[tuple[ConvolutionLayer, ...], BeforeValidator(_as_tuple), Field(max_length=64)] | None
+    hidden: (
+        Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], BeforeValidator(_as_tuple), Field(max_length=64)]
+        | None
+    )
+    leaky_slope: Annotated[float, Field(ge=0, le=1)] | None
+    frozen: Annotated[int | Literal["all"] | Texts, BeforeValidator(_checked_frozen)]
     normalise: Literal["imagenet", "unit", "standard", "mean"]
     whiten: Literal["none", "zca", "own"]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is changed of one of our own networks."""
+        return self.model_dump(include={"convolutions", "hidden", "leaky_slope"}, exclude_none=True)
 
 
 class Train(Section):
@@ -347,6 +411,10 @@ class Evaluate(Section):
 
     n_resamples: int = Field(ge=100, le=100000)
     seed: Seed
+    aggregate: Literal["mean", "product", "vote", "belief", "last"]
+    members_mean: Literal["probabilities", "logits"]
+    ensembles: Mapping[Name, Names]
+    calibrate: Literal["none", "validation"]
 
 
 class Report(Section):

@@ -8,14 +8,15 @@ from pipeline.augment.attach import LEAK
 from pipeline.console import n_workers, say
 from pipeline.errors import CorpusError, SplitError
 from pipeline.models.inference import choose_device
-from pipeline.models.networks import refuse_unknown
+from pipeline.models.networks import refuse_options
 from pipeline.params.sections import Model, Params
 from pipeline.plan.counts import Counts, Sides, count_blocks, deal
 from pipeline.plan.fit import misfits, refusals, unknown_names
 from pipeline.plan.job import Job
 from pipeline.plan.machine import present_machine
 from pipeline.plan.model_needs import model_needs
-from pipeline.plan.network_costs import NetworkCosts, measure_network
+from pipeline.plan.network_costs import measure_network
+from pipeline.plan.network_counts import NetworkCosts
 from pipeline.plan.page import page
 from pipeline.plan.sound_costs import measured_sound
 from pipeline.plan.sound_needs import sound_needs
@@ -52,7 +53,7 @@ def plan_work(params: Params) -> tuple[str, bool]:
 
 def _measured(params: Params) -> Job:
     for model, train, _ in map(params.of_member, params.runs.members):
-        refuse_unknown(model.name)
+        refuse_options(model.name, model.options)
         choose_device(train.device)
     survey = survey_corpora(params)
     counts = count_blocks(survey.clips, params)
@@ -94,8 +95,8 @@ def _measure_members(params: Params, counts: Counts, images: Rendered, names: li
     networks = {}
     for name in params.runs.members:
         model, train, _ = params.of_member(name)
-        own = model.name, model.dropout, model.normalise, model.whiten
-        key = (*own, train.batch_images, train.optimizer, train.device, train.threads, train.deterministic)
+        own = model.model_copy(update={"weights": "random", "weights_sha256": None, "init": "torchvision"})
+        key = (own, train.batch_images, train.optimizer, train.device, train.threads, train.deterministic)
         if key not in known:
             say(f"measuring {model.name}")
             known[key] = measure_network(model, train, n_classes=len(counts.by_label), images=images, block_ids=names)

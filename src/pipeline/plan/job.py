@@ -13,7 +13,7 @@ from pipeline.augment.attach import LEAK
 from pipeline.params.sections import Params
 from pipeline.plan.chosen import representation_of
 from pipeline.plan.counts import Counts, Sides
-from pipeline.plan.network_costs import NetworkCosts
+from pipeline.plan.network_counts import NetworkCosts
 from pipeline.plan.sound_costs import SoundCosts
 from pipeline.plan.survey import Survey
 from pipeline.render import row_bytes

@@ -43,8 +43,8 @@ def present_machine(project: Path, *, devices: Collection[str]) -> Machine:
         free_cache_disk=shutil.disk_usage(there).free,
         one_disk=one_disk,
         cache_link=_link(kinds, project, one_disk=one_disk),
-        free_memory=_free_memory(),
-        free_gpu=_free_gpu(devices),
+        free_memory=free_memory(),
+        free_gpu=free_gpu(devices),
     )
 
 
@@ -82,7 +82,7 @@ def _has_reflinks(folder: Path) -> bool:
     return True
 
 
-def _free_memory() -> int:
+def free_memory() -> int:
     """Memory that a new process can have: what the machine has left, or less within a container."""
     import psutil  # type: ignore[import-untyped]
 
@@ -98,7 +98,7 @@ def _free_memory() -> int:
     return free
 
 
-def _free_gpu(devices: Collection[str]) -> int | None:
+def free_gpu(devices: Collection[str]) -> int | None:
     """Memory of the CUDA devices that will be used, of the fullest one; what this process holds there is free again."""
     import torch
 

@@ -4,12 +4,13 @@ from pipeline.baselines import THUMBNAIL_CELLS
 from pipeline.models.preparation import n_channels_of
 from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, Job, Need, block_bytes, input_bytes, rows_in_chunks
-from pipeline.plan.network_costs import NetworkCosts
+from pipeline.plan.network_counts import KEPT, NetworkCosts, copies_to_learn
 from pipeline.runs import PREDICT_BATCH
 from pipeline.words import amount
 
 DRAW_SECONDS = 1e-7  # of one unit in one resample
-KEPT = 1.25  # what the allocator keeps of freed memory; measured: 1.10 (SqueezeNet) to 1.40 (ResNet-18)
+N_RULES = 5  # from blocks to clips
+CALIBRATION_DRAWS = 5_000_000  # of units, of one interval of a calibration error
 SKLEARN_BYTES = 80_000_000
 
 
@@ -99,11 +100,10 @@ def _on_gpu(costs: NetworkCosts) -> bool:
 def _learning_bytes(job: Job, name: str, costs: NetworkCosts) -> int:
     """Weights, gradients and the optimizer's state; the best weights so far; what a batch keeps, and its gradients."""
     _, train, _ = job.params.of_member(name)
-    copies = 1 + {"adamw": 2, "sgd": 1 if train.momentum else 0}[train.optimizer]
     best = 2 * costs.state_bytes if train.keep == "best" else 0
     batch = train.batch_images * (costs.saved_bytes + 2 * costs.largest_bytes + input_bytes(job.params))
     # At the end the weights are copied once more to be written; what the batch kept is free by then.
-    own = costs.state_bytes + copies * costs.trainable_bytes + best
+    own = costs.state_bytes + copies_to_learn(train) * costs.trainable_bytes + best
     return round(KEPT * (own + max(batch, costs.state_bytes)))
 
 
@@ -172,8 +172,11 @@ def _baselines(job: Job) -> Need:
 
 def _evaluate(job: Job) -> Need:
     n_runs = len(job.params.runs.folds) * len(job.networks)
-    levels = 2 * (len(job.networks) + 4)  # blocks and clips; each member, their mean and three baselines
-    drawing = levels * job.params.evaluate.n_resamples * job.counts.n_units * DRAW_SECONDS
+    how, n_units = job.params.evaluate, job.counts.n_units
+    # blocks and clips of each member, their mean (also without temperatures), ensembles and three baselines; and rules
+    levels = 2 * (len(job.networks) + 4 + len(how.ensembles) + (how.calibrate != "none")) + N_RULES
+    calibrating = min(how.n_resamples, max(100, CALIBRATION_DRAWS // max(n_units, 1)))
+    drawing = levels * (how.n_resamples + calibrating) * n_units * DRAW_SECONDS
     names = n_runs * job.sides.rows * 2 * (job.counts.name_bytes + 60)
     reading = (len(job.params.runs.folds) + n_runs) * job.split_seconds
     return Need(

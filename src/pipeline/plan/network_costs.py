@@ -1,20 +1,21 @@
 """A quick measurement of a network: a few training steps and forward passes, on blocks of the present shape."""
 
 import contextlib
+import functools
 import io
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from pipeline.errors import ModelError
 from pipeline.models.inference import outputs_of, refuse_unfit_shape
-from pipeline.models.networks import IMAGENET_CLASSES, Network, start_network
-from pipeline.models.preparation import Preparation, fit_preparation, n_channels_of
+from pipeline.models.networks import Network, start_network
+from pipeline.models.preparation import Preparation, fit_preparation, input_shape_of
 from pipeline.params.sections import Model, Train
+from pipeline.plan.machine import free_gpu, free_memory
+from pipeline.plan.network_counts import NetworkCosts, bytes_of, count_network, learning_state, saved_for_backward
 from pipeline.runs import PREDICT_BATCH, Compute
 from pipeline.store.rendered import Rendered
 from pipeline.store.tables import CurvePoint
@@ -23,22 +24,6 @@ from pipeline.train import Recipe, Side, train_network
 STEP_SECONDS = 6.0  # that the step that is timed should stay under: of a larger batch a part is timed
 TIMED_STEPS = 3
 STEP = 1e-8  # learning rate: the weights do not matter, and must not diverge
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkCosts:
-    """What one member's network takes."""
-
-    device: str
-    step_seconds: float  # of train.batch_images
-    predict_seconds: float  # of one image
-    timed_images: int  # in the step that was timed; fewer than train.batch_images where that would take long
-    trainable_bytes: int
-    state_bytes: int  # weights and what else is saved with them
-    imagenet_bytes: int  # the same with ImageNet's head
-    saved_bytes: int  # kept for the backward pass, of one image
-    largest_bytes: int  # the largest of these
-    n_features: int  # that enter the head
 
 
 def measure_network(
@@ -52,56 +37,48 @@ def measure_network(
         If there is no such network, or it cannot take images of this size.
     """
     device = Compute(train.device, train.threads, train.deterministic).prepare()
-    network = start_network(
+    start = functools.partial(
+        start_network,
         model.name,
         n_classes=n_classes,
         weights=None,
         init="torchvision",
         seed=0,
         dropout=model.dropout,
-        n_channels=n_channels_of(images.kind, images.shape),
+        shape=input_shape_of(images.kind, images.shape),
+        options=model.options,
+        frozen=model.frozen,
     )
+    blank = _without_memory(start)
+    if blank is not None and learning_state(blank, train) > (free_gpu({str(device)}) or free_memory()):
+        return count_network(blank, train, images.shape, kind=images.kind, device=device)
+    network = start()
     refuse_unfit_shape(network, model.name, images.shape, kind=images.kind, normalise=model.normalise)
     way, _ = fit_preparation(images, sorted(set(block_ids)), normalise=model.normalise, whiten=model.whiten, seed=0)
     network.to(device)
     names = [block_ids[i % len(block_ids)] for i in range((1 + TIMED_STEPS) * max(train.batch_images, PREDICT_BATCH))]
-    saved = _saved_for_backward(network, way.to_input(images.batch(names[:2]), device))
+    saved = saved_for_backward(network, way.to_input(images.batch(names[:2]), device))
     with contextlib.redirect_stderr(io.StringIO()):
         n_images, seconds = _time_step(network, images, names, way, train, device)
         # A forward pass takes about a third of a step.
         predict, n_features = _time_predict(network, images, names[: min(3 * n_images, PREDICT_BATCH)], way, device)
-    head = sum(parameter.nbytes for parameter in network.head_parameters())
-    state = sum(value.nbytes for value in network.state_dict().values())
     return NetworkCosts(
         device=str(device),
         step_seconds=seconds,
         predict_seconds=predict,
         timed_images=n_images,
-        trainable_bytes=sum(parameter.nbytes for parameter in network.parameters()),
-        state_bytes=state,
-        imagenet_bytes=state - head + head // n_classes * IMAGENET_CLASSES,
-        saved_bytes=sum(saved) // 2,
-        largest_bytes=max(saved) // 2,
+        **bytes_of(network, saved),
         n_features=n_features,
     )
 
 
-def _saved_for_backward(network: Network, batch: Tensor) -> list[int]:
-    """Bytes of each tensor that a forward pass in training keeps for the backward pass, other than the weights."""
-    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()  # what two layers keep is there once
-        return tensor
-
-    network.train()
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        logits = network(batch)  # alive until all is counted, or memory would be reused and counted once
-    del logits
-    return list(kept.values())
+def _without_memory(start: Callable[[], Network]) -> Network | None:
+    """Build a network of shapes alone; None where it reads a value while it is built, as RegNets do."""
+    try:
+        with torch.device("meta"):
+            return start()
+    except (RuntimeError, NotImplementedError):
+        return None
 
 
 def _time_step(

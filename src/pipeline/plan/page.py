@@ -101,8 +101,12 @@ def _how_measured(job: Job) -> str:
     sound = job.sound
     heard = "recordings" if sound.on_real_sound else "made noise (no recording of a minute or less is there yet)"
     networks = "; ".join(
-        f"{name}: {job.params.of_member(name)[0].name} on {costs.device}, steps of "
-        f"{amount(costs.timed_images, job.item)}"
+        f"{name}: {job.params.of_member(name)[0].name} on {costs.device}, "
+        + (
+            f"steps of {amount(costs.timed_images, job.item)}"
+            if costs.timed_images
+            else "not tried but counted layer by layer, for its weights are more than the free memory takes"
+        )
         for name, costs in job.networks.items()
     )
     return (

@@ -13,6 +13,13 @@ from pipeline.store.paths import model_folder, rejected_csv, run_key
 from pipeline.store.tables import Rejected, SpectrogramFile, read_rows
 
 Values = Mapping[str, Any]
+CLIP_ANSWERS = {
+    "mean": "mean of probabilities",
+    "product": "product of probabilities",
+    "vote": "vote",
+    "belief": "belief, updated in the order of time",
+    "last": "last one's",
+}
 MOST_REASONS = 10  # for rejecting recordings; the rest are counted together
 
 
@@ -206,6 +213,8 @@ def split_facts(metrics: Values, split: Values, sections: Mapping[str, Values]) 
             ),
             ("Validation side", watched),
             ("Seed", str(how["seed"])),
+            ("Clip's answer", f"its blocks' {CLIP_ANSWERS[metrics['aggregate']]}"),
+            ("Members' mean", f"of their {metrics['members_mean']}"),
             ("Intervals", f"95 %, percentile bootstrap over units ({unit} for clips), {resamples} resamples"),
         ],
     )

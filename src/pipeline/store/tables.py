@@ -5,7 +5,7 @@ import csv
 import dataclasses
 import io
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TextIO, TypeVar
@@ -152,7 +152,7 @@ class ClipAnswer:
     clip_id: str
     actual: str
     predicted: str
-    of_actual: float  # probability of the actual class, mean over the clip's test blocks
+    of_actual: float  # probability of the actual class, by the rule that makes its test blocks one answer
     of_predicted: float
     n_blocks: int
     worst_block: str  # the block with the least probability of the actual class, of equals the first
@@ -169,12 +169,57 @@ class Curve:
     uar: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class OverClip:
+    """The clips' answers from their first blocks alone, by one rule."""
+
+    rule: str
+    blocks: int  # of each clip, from its start; clips that have fewer keep their answer
+    seconds: float  # from the start of the clips to the end of that block: median over those that go on
+    uar: float
+    of_actual: float  # mean probability of the actual class
+    going: int  # clips that have so many blocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """How often answers of about one confidence are right."""
+
+    level: str  # block or clip
+    low: float  # confidence lies above this
+    high: float  # up to this
+    confidence: float  # mean
+    accuracy: float
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    """Recall of one class at one level."""
+
+    level: str  # block or clip
+    label: str
+    recall: float
+    low: float | None  # of the 95 % interval; none from fewer than 2 units
+    high: float | None
+    n: int
+
+
 Row = TypeVar("Row")
 
 
 def _columns(kind: type[Any]) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
-    return {item.name: hints[item.name] for item in dataclasses.fields(kind) if item.name != "fields"}
+    return {item.name: _reader(hints[item.name]) for item in dataclasses.fields(kind) if item.name != "fields"}
+
+
+def _reader(hint: Any) -> Callable[[str], Any]:
+    """What turns a cell into a value: the type itself; of one or None, an empty cell into None."""
+    inner = [one for one in typing.get_args(hint) if one is not type(None)]
+    if not inner:
+        reader: Callable[[str], Any] = hint
+        return reader
+    return lambda text: inner[0](text) if text else None
 
 
 class _Lines:
