@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+import io
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -265,20 +266,40 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     StoreError
         If the file is missing, lacks a column, or holds a value that its column cannot have.
     """
-    columns = _columns(kind)
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            if missing := [name for name in columns if name not in header]:
-                raise StoreError(
-                    f"{path}: no column {', '.join(missing)}: run `dvc repro -f` on the stage that writes it"
-                )
-            return [_row(kind, columns, dict(zip(header, line, strict=True))) for line in reader]
+            return _parse(path, kind, file)
     except FileNotFoundError:
         raise StoreError(f"{path}: missing: run `dvc repro`") from None
     except (OSError, ValueError, csv.Error) as error:
         raise StoreError(f"{path}: cannot be read ({error}): run `dvc repro -f` on the stage that writes it") from None
+
+
+def read_growing(path: Path, kind: type[Row]) -> list[Row]:
+    """Read what a `LiveTable` has written so far; a last line that has no end yet is left for later.
+
+    Raises
+    ------
+    StoreError
+        As `read_rows` does, but for a file that is not there or has no header yet: that has no rows.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        lines = text[: text.rfind("\n") + 1]
+        return _parse(path, kind, io.StringIO(lines, newline="")) if lines else []
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, csv.Error) as error:
+        raise StoreError(f"{path}: cannot be read ({error}): run `dvc repro -f` on the stage that writes it") from None
+
+
+def _parse(path: Path, kind: type[Row], file: TextIO) -> list[Row]:
+    columns = _columns(kind)
+    reader = csv.reader(file)
+    header = next(reader, [])
+    if missing := [name for name in columns if name not in header]:
+        raise StoreError(f"{path}: no column {', '.join(missing)}: run `dvc repro -f` on the stage that writes it")
+    return [_row(kind, columns, dict(zip(header, line, strict=True))) for line in reader]
 
 
 def _row(kind: type[Row], columns: Mapping[str, Any], cells: Mapping[str, str]) -> Row:
