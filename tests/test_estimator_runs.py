@@ -17,10 +17,12 @@ from made_run import (
     one_thread,  # noqa: F401 - a fixture
     recipe,
 )
+from made_run import train as train_network
 
 from pipeline.errors import ModelError, StoreError
 from pipeline.estimator_runs import is_estimator, load_member
 from pipeline.features.anomalies import fit_replacements
+from pipeline.models.checkpoint import load_model
 from pipeline.models.estimators import Options, fit_estimator
 from pipeline.models.weights import fetch_weights
 from pipeline.runs import predict_run, train_run
@@ -215,7 +217,8 @@ def test_what_does_not_fit_is_refused(project):
 def test_a_network_after_an_estimator_is_a_network(project):
     train(0, "lda", normalise="unit")
     assert is_estimator(model_folder("0-a"))
-    from made_run import train as train_network
-
+    with pytest.raises(ModelError, match=r"models/0-a: holds an estimator \(lda\), and no network with layers"):
+        load_model(model_folder("0-a"))
     train_network(0, epochs=1)
+    load_model(model_folder("0-a"))
     assert not is_estimator(model_folder("0-a"))
