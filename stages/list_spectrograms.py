@@ -1,4 +1,4 @@
-"""List what has been rendered, by content: spectrograms/ -> spectrograms.csv."""
+"""List what has been rendered or sampled, by content: spectrograms/ or frames/ -> spectrograms.csv."""
 
 from pathlib import Path
 
@@ -8,7 +8,8 @@ from pipeline.params import load_params
 
 
 def main(params: Path = Path("params.yaml")) -> None:
-    list_spectrograms(load_params(params).corpora)
+    p = load_params(params)
+    list_spectrograms(p.corpora, kind=p.representation.kind)
 
 
 if __name__ == "__main__":

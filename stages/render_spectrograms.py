@@ -1,4 +1,4 @@
-"""Render the blocks of one corpus as chosen: clips, blocks, loudness of CORPUS -> spectrograms/CORPUS.h5."""
+"""Render the blocks of one corpus as chosen: clips, blocks, loudness of CORPUS -> spectrograms/CORPUS.h5; no faces."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pipeline.render import render_corpus
 def main(corpus: StageItem, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
     representation = choose_representation(
-        p.representation, p.spectrogram, p.image, p.stack, p.features, sample_rate=p.audio.sample_rate
+        p.representation, p.spectrogram, p.image, p.stack, p.features, p.faces, sample_rate=p.audio.sample_rate
     )
     render_corpus(
         corpus,

@@ -19,6 +19,8 @@ def main(corpus: StageItem, params: Path = Path("params.yaml")) -> None:
         short_clips=p.slice.short_clips,
         tail=p.slice.tail,
         silent_below_lu=p.slice.silent_below_lu if p.slice.silent_blocks == "drop" else None,
+        random_blocks=p.slice.random_blocks,
+        seed=p.slice.seed,
         variants=chosen_variants(p.augment.chosen_sound),
     )
 

@@ -6,7 +6,7 @@ import made_run
 import numpy as np
 from made_run import CORPUS, RATE, coloured, write_images
 
-from pipeline.evaluate import evaluate_runs
+from pipeline.evaluate import How, evaluate_runs
 from pipeline.report.page import write_report
 from pipeline.store.files import read_json, write_json
 from pipeline.store.folds import read_fold, write_outputs
@@ -137,9 +137,9 @@ def write_baselines(folds):
         )
 
 
-def evaluate(folds=(0, 1, 2), members=("a",)):
+def evaluate(folds=(0, 1, 2), members=("a",), **how):
     run = {"corpora": [CORPUS], "seed": {"split": 0, "members": dict.fromkeys(members, 7)}}
-    return evaluate_runs(folds, members, n_resamples=100, seed=0, run=run)
+    return evaluate_runs(folds, members, n_resamples=100, seed=0, sample_rate=RATE, run=run, how=How(**how))
 
 
 def report(members=("a",), wrong_clips=6, **sections):

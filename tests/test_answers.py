@@ -13,6 +13,8 @@ BLOCKS = AnsweredBlocks(
     names=["b@0", "a@0", "b@1", "b@2"],
     clips=["b", "a", "b", "b"],
     groups=["event", "event", "event", "event"],
+    starts=np.array([0.0, 0.0, 1.0, 2.0]),
+    ends=np.array([2.0, 2.0, 3.0, 4.0]),
 )
 PROBABILITIES = np.array([[0.1, 0.9], [0.75, 0.25], [0.625, 0.375], [0.625, 0.375]])
 

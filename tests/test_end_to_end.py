@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+from made_film import make_corpus as make_films
 from made_pipeline import make_corpus, make_project, metrics_of, ran, run, settings
 from ruamel.yaml import YAML
 
@@ -66,6 +67,7 @@ def stale(project, *changes):
 
 BEHIND_TRAINING = {"train_model", "predict_blocks", "list_heads", "evaluate_model", "report"}
 BEHIND_IMAGES = BEHIND_TRAINING | {"list_spectrograms", "fit_baselines"}
+BLOCKS = {"slice_blocks", "normalize_loudness", "render_spectrograms", "sample_frames"}
 
 
 @pytest.mark.slow
@@ -79,7 +81,7 @@ BEHIND_IMAGES = BEHIND_TRAINING | {"list_spectrograms", "fit_baselines"}
         (("  grey: 0.0\n", "  grey: 0.5\n"), BEHIND_TRAINING),
         (
             ("  sound: none\n", "  sound: nine\n"),
-            BEHIND_IMAGES | {"slice_blocks", "normalize_loudness", "render_spectrograms", "split_blocks"},
+            BEHIND_IMAGES | BLOCKS | {"split_blocks"},
         ),
         (("n_resamples: 100", "n_resamples: 101"), {"evaluate_model", "report"}),
         (("wrong_clips: 6", "wrong_clips: 5"), {"report"}),
@@ -88,12 +90,40 @@ BEHIND_IMAGES = BEHIND_TRAINING | {"list_spectrograms", "fit_baselines"}
         (("balance: train", "balance: none"), BEHIND_TRAINING | {"split_blocks", "fit_baselines"}),
         (
             ("slide_seconds: 1.0", "slide_seconds: 0.5"),
-            BEHIND_IMAGES | {"slice_blocks", "normalize_loudness", "render_spectrograms", "split_blocks"},
+            BEHIND_IMAGES | BLOCKS | {"split_blocks"},
         ),
+        (("random_blocks: 0", "random_blocks: 2"), BEHIND_IMAGES | BLOCKS | {"split_blocks"}),
+        (("  crop: none", "  crop: square"), BEHIND_IMAGES | {"sample_frames", "render_spectrograms"}),
     ],
 )
 def test_a_change_reruns_only_what_depends_on_it(project, change, stages):
     assert {name.split("@")[0] for name in stale(project, change)} == stages
+
+
+@pytest.mark.slow
+def test_frames_are_sampled_where_faces_are_asked_for_and_again_where_they_change(tmp_path):
+    make_project(tmp_path)
+    make_films(tmp_path / "data/raw/films")
+    params = tmp_path / "params.yaml"
+
+    def repro(*changes):
+        text = params.read_text(encoding="utf-8")
+        for old, new in changes:
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        params.write_text(text, encoding="utf-8")
+        return {name.split("@")[0] for name in ran(run(tmp_path, "dvc", "repro", "list_spectrograms"))}
+
+    listed = tmp_path / "data/processed/spectrograms.csv"
+    chosen = ("corpora:\n- demo", "corpora:\n- films"), ("  kind: image", "  kind: faces")
+    short = ("block_seconds: 2.0", "block_seconds: 0.1"), ("random_blocks: 0", "random_blocks: 5")
+    assert repro(*chosen, *short) >= {"sample_frames", "render_spectrograms", "list_spectrograms"}
+    assert "data/processed/frames/films.h5" in listed.read_text(encoding="utf-8")
+    assert (tmp_path / "data/processed/frames/films.h5").stat().st_size > 10 * 227 * 227 * 3
+    assert repro(("colormap: jet", "colormap: grey")) == {"render_spectrograms"}  # the same file without blocks
+    back = ("  kind: faces", "  kind: image"), ("window_samples: 400", "window_samples: 200")
+    assert repro(*back) == {"sample_frames", "render_spectrograms", "list_spectrograms"}
+    assert "data/processed/spectrograms/films.h5" in listed.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -156,11 +186,14 @@ def test_a_head_is_fitted_alone_and_reported_beside_its_member(project):
 def test_plots_are_titled_and_hold_every_fold(project, command):
     run(project, "dvc", "plots", *command)
     page = (project / "dvc_plots/index.html").read_text(encoding="utf-8")
-    assert page.count('"title": {"text": "') == 3, "one plot for each table"
+    assert page.count('"title": {"text": "') == 6, "one plot for each table"
     for title in (
         "Blocks of the test sides",
-        "Clips of the test sides (mean of their blocks)",
+        "Clips of the test sides (by evaluate.aggregate)",
         "Learning curves (mean",
+        "From the first seconds of each clip alone",
+        "Reliability (on the diagonal",
+        "Recall of each class (95 % interval",
     ):
         assert f'"text": "{title}' in page
     assert "DVC_METRIC" not in page, "every place of the templates is filled"

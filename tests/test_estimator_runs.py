@@ -1,4 +1,4 @@
-"""A member that is an estimator, from files to files, on hand-built features, images and stacks."""
+"""A member that is an estimator, from files to files, on hand-built features and on images."""
 
 import dataclasses
 import json
@@ -17,10 +17,12 @@ from made_run import (
     one_thread,  # noqa: F401 - a fixture
     recipe,
 )
+from made_run import train as train_network
 
 from pipeline.errors import ModelError, StoreError
 from pipeline.estimator_runs import is_estimator, load_member
 from pipeline.features.anomalies import fit_replacements
+from pipeline.models.checkpoint import load_model
 from pipeline.models.estimators import Options, fit_estimator
 from pipeline.models.weights import fetch_weights
 from pipeline.runs import predict_run, train_run
@@ -177,7 +179,7 @@ def test_images_enter_flattened_and_the_same_run_is_the_same_bytes(project):
 def test_blocks_of_too_many_values_are_refused_before_they_are_read(project, monkeypatch):
     monkeypatch.setattr("pipeline.estimator_runs.MAX_VALUES", 3 * 24 * 20 - 1)
     monkeypatch.setattr("pipeline.estimator_runs.fit_preparation", None)
-    with pytest.raises(ModelError, match="svm takes at most 1439 values of a block, and this image has 1440: lower"):
+    with pytest.raises(ModelError, match="at most 1439 values of a block, and one of kind image has 1440: lower"):
         train(0, "svm", normalise="unit")
 
 
@@ -215,7 +217,8 @@ def test_what_does_not_fit_is_refused(project):
 def test_a_network_after_an_estimator_is_a_network(project):
     train(0, "lda", normalise="unit")
     assert is_estimator(model_folder("0-a"))
-    from made_run import train as train_network
-
+    with pytest.raises(ModelError, match=r"models/0-a: holds an estimator \(lda\), and no network with layers"):
+        load_model(model_folder("0-a"))
     train_network(0, epochs=1)
+    load_model(model_folder("0-a"))
     assert not is_estimator(model_folder("0-a"))

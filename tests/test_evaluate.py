@@ -10,6 +10,7 @@ from made_run import (
     CLASSES,
     CORPUS,
     ON_CPU,
+    RATE,
     changed_json,
     curve_of,
     files_under,
@@ -24,9 +25,11 @@ from made_run import (
 )
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
+from pipeline.calibration import fit_temperature
 from pipeline.errors import MetricsError, SplitError, StoreError
-from pipeline.evaluate import evaluate_runs
+from pipeline.evaluate import How, evaluate_runs
 from pipeline.fold_baselines import fit_baselines
+from pipeline.levels import _points
 from pipeline.runs import predict_run
 from pipeline.split.choices import Choices
 from pipeline.split.corpora import split_corpora
@@ -38,12 +41,25 @@ from pipeline.store.paths import (
     SPLIT,
     SPLIT_METRICS,
     baselines_h5,
+    blocks_csv,
     clips_csv,
     curves_csv,
     head_outputs_h5,
     outputs_h5,
 )
-from pipeline.store.tables import Answer, Clip, ClipAnswer, Curve, SplitRow, read_rows, write_rows
+from pipeline.store.tables import (
+    Answer,
+    Block,
+    Clip,
+    ClipAnswer,
+    Curve,
+    OverClip,
+    Recall,
+    Reliability,
+    SplitRow,
+    read_rows,
+    write_rows,
+)
 
 FOLDS, MEMBERS = (0, 1, 2), ("a", "b")
 RUN = {"corpora": [CORPUS], "seed": {"split": 0, "members": {"a": 0, "b": 1}}}
@@ -58,11 +74,14 @@ LEVEL_KEYS = {
     "n_units",
     "n_units_by_class",
     "few_units",
+    "calibration",
 }
 
 
-def evaluate(folds=FOLDS, members=("a",), heads=()):
-    return evaluate_runs(folds, members, n_resamples=100, seed=0, run=RUN, heads=heads)
+def evaluate(folds=FOLDS, members=("a",), heads=(), **how):
+    return evaluate_runs(
+        folds, members, n_resamples=100, seed=0, sample_rate=RATE, run=RUN, how=How(**how), heads=heads
+    )
 
 
 @pytest.fixture
@@ -140,6 +159,9 @@ def test_metrics_have_what_is_documented(whole):
     assert metrics.keys() == {
         "block",
         "clip",
+        "aggregate",
+        "members_mean",
+        "aggregations",
         "members",
         "spread",
         "baselines",
@@ -328,6 +350,231 @@ def test_members_are_averaged_in_probability_and_not_in_logits(project):
     assert metrics["members"]["a"]["clip"]["accuracy"] == 1
     assert metrics["members"]["b"]["clip"]["accuracy"] == 0
     assert metrics["clip"]["accuracy"] == 1
+
+
+def test_members_are_averaged_in_logits_if_asked_for(project):
+    for index in FOLDS:
+        fold = read_fold(index)
+        own, following = np.eye(3)[fold.labels], np.eye(3)[(fold.labels + 1) % 3]
+        # as above: mean probability says own; roots of products: own sqrt(0.899 * 0.2), next sqrt(0.1 * 0.8)
+        write_made_outputs(index, fold, "a", np.log(0.899 * own + 0.1 * following + 0.001 / 3))
+        write_made_outputs(index, fold, "b", np.log(1e-9 * own + 0.8 * following + 1e-12))
+        write_made_baselines(index, fold)
+    assert evaluate(members=MEMBERS)["block"]["accuracy"] == 0  # 0.45 to 0.45 and a bit: next
+    logits = evaluate(members=MEMBERS, members_mean="logits")
+    assert logits["members_mean"] == "logits"
+    # sqrt(0.899e-9) to sqrt(0.08): far; softmax of the mean of the logits, by hand
+    root = np.sqrt(np.array([0.899 + 0.001 / 3, 0.1 + 0.001 / 3, 0.001 / 3]) * np.array([1e-9, 0.8, 1e-12]))
+    assert logits["block"]["calibration"]["confidence"] == pytest.approx(root[1] / root.sum(), abs=1e-4)
+    assert logits["members"] == evaluate(members=MEMBERS)["members"]
+
+
+def blocks_of(fold):
+    """Number of each block in its clip, 0 to 2."""
+    return np.array([int(row.block_id.rpartition("@")[2]) // RATE for row in fold.rows])
+
+
+def turning(fold):
+    """Logits of clips that begin surely right, say the next class once, and end as surely on the one after it."""
+    sure = {0: (0, 0.9), 1: (1, 0.5), 2: (2, 0.8)}
+    rows = []
+    for label, number in zip(fold.labels, blocks_of(fold), strict=True):
+        step, confidence = sure[number]
+        row = np.full(3, (1 - confidence) / 2)
+        row[(label + step) % 3] = confidence
+        rows.append(np.log(row))
+    return np.array(rows)
+
+
+def test_each_rule_from_blocks_to_clips(project):
+    write_all(turning)
+    # own, next, after next, of the blocks: 0.9 0.05 0.05; 0.25 0.5 0.25; 0.1 0.1 0.8
+    accuracy = {}
+    for rule in ("mean", "product", "vote", "belief", "last"):
+        metrics = evaluate(aggregate=rule)
+        assert metrics["aggregate"] == rule
+        accuracy[rule] = metrics["clip"]["accuracy"]
+        assert metrics["aggregations"][rule]["uar"] == metrics["clip"]["uar"]
+        assert metrics["aggregations"][rule]["accuracy"] == metrics["clip"]["accuracy"]
+        assert metrics["aggregations"][rule]["interval"]["uar"] == metrics["clip"]["interval"]["uar"]
+        table = read_rows(PLOTS / "confusion_clip.csv", Answer)
+        assert sum(row.n for row in table if row.actual == row.predicted) / 12 == pytest.approx(
+            accuracy[rule], abs=6e-5
+        )
+        answers = read_rows(ANSWERS, ClipAnswer)
+        assert sum(row.actual == row.predicted for row in answers) / 12 == pytest.approx(accuracy[rule], abs=6e-5)
+        of_actual = {row.of_actual for row in answers}
+        # belief of own: (((1/3 + 0.9) / 2 + 0.25) / 2 + 0.1) / 2; products 0.0225, 0.0025, 0.01
+        by_hand = {"mean": 1.25 / 3, "product": 225 / 350, "vote": 1 / 3, "belief": 0.8 / 3, "last": 0.1}[rule]
+        assert sorted(of_actual) == pytest.approx([by_hand] * len(of_actual), abs=2e-6)
+    assert accuracy == {"mean": 1, "product": 1, "vote": 1, "belief": 0, "last": 0}
+
+
+def test_the_curve_over_the_clip_by_hand(project):
+    write_all(turning)
+    evaluate()
+    rows = {(row.rule, row.blocks): row for row in read_rows(PLOTS / "over_clip.csv", OverClip)}
+    assert len(rows) == 5 * 3
+    # blocks of 2 s, one every second; 12 clips of three blocks each
+    assert [(rows["mean", n].seconds, rows["mean", n].going) for n in (1, 2, 3)] == [(2, 12), (3, 12), (4, 12)]
+    assert [rows["mean", n].of_actual for n in (1, 2, 3)] == [0.9, 0.575, 0.4167]
+    assert [rows["last", n].of_actual for n in (1, 2, 3)] == [0.9, 0.25, 0.1]
+    assert [rows["vote", n].of_actual for n in (1, 2, 3)] == [1, 0.5, 0.3333]
+    assert [rows["last", n].uar for n in (1, 2, 3)] == [1, 0, 0]
+    # a vote each: own has 0.9 + 0.25, next 0.05 + 0.5
+    assert [rows["vote", n].uar for n in (1, 2)] == [1, 1]
+
+
+@pytest.mark.parametrize("rule", ["mean", "product", "vote", "belief", "last"])
+def test_the_curve_ends_at_the_metrics_of_the_clips(project, rule):
+    rng = np.random.default_rng(0)
+    write_all(lambda fold: right(fold) + rng.normal(size=(len(fold.rows), 3)) * 4)
+    metrics = evaluate(aggregate=rule)
+    last = [row for row in read_rows(PLOTS / "over_clip.csv", OverClip) if row.rule == rule][-1]
+    assert last.uar == metrics["clip"]["uar"]
+    answers = read_rows(ANSWERS, ClipAnswer)
+    assert last.of_actual == pytest.approx(np.mean([row.of_actual for row in answers]), abs=6e-5)
+
+
+def test_clips_that_have_ended_keep_their_answer(project):
+    make_project(by="block")  # each fold tests some blocks of a clip; fold 0 alone: clips of different lengths
+    write_all(turning, folds=(0,))
+    evaluate(folds=(0,))
+    rows = [row for row in read_rows(PLOTS / "over_clip.csv", OverClip) if row.rule == "last"]
+    fold = read_fold(0)
+    own = {}
+    for row in sorted((row for row in fold.rows if row.side == "test"), key=lambda row: row.block_id):
+        own.setdefault(row.clip_id, []).append(int(row.block_id.rpartition("@")[2]) // RATE)
+    lengths = [len(numbers) for numbers in own.values()]
+    assert len(set(lengths)) > 1
+    assert [row.going for row in rows] == [sum(n >= k for n in lengths) for k in range(1, max(lengths) + 1)]
+    of_own = {0: 0.9, 1: 0.25, 2: 0.1}
+    for row in rows:
+        kept = [of_own[numbers[min(row.blocks, len(numbers)) - 1]] for numbers in own.values()]
+        assert row.of_actual == pytest.approx(np.mean(kept), abs=6e-5)
+
+
+def test_a_very_long_clip_has_sixty_points_at_most():
+    assert _points(1) == [1]
+    assert _points(60) == list(range(1, 61))
+    many = _points(3600)
+    assert len(many) <= 60
+    assert (many[0], many[-1]) == (1, 3600)
+    assert many == sorted(set(many))
+
+
+def test_tables_of_recall_and_reliability(project):
+    write_all(lambda fold: right(fold, wrong=("joy0", "joy1", "neutral3")))
+    metrics = evaluate()
+    recalls = {(row.level, row.label): row for row in read_rows(PLOTS / "recall.csv", Recall)}
+    assert {key: row.recall for key, row in recalls.items() if key[0] == "clip"} == {
+        ("clip", "anger"): 1.0,
+        ("clip", "joy"): 0.5,
+        ("clip", "neutral"): 0.75,
+    }
+    joy = recalls["block", "joy"]
+    assert {"low": joy.low, "high": joy.high} == metrics["block"]["interval"]["recall"]["joy"]
+    assert joy.n == 12
+    # all are as sure: softmax of 5, 0, 0
+    sure = np.exp(5) / (np.exp(5) + 2)
+    block, clip = read_rows(PLOTS / "reliability.csv", Reliability)
+    assert (block.level, block.n, block.accuracy, block.confidence) == ("block", 36, 0.75, round(sure, 4))
+    assert (clip.level, clip.n, clip.accuracy) == ("clip", 12, 0.75)
+    assert metrics["block"]["calibration"]["ece"] == pytest.approx(sure - 0.75, abs=1e-4)
+
+
+def test_named_ensembles_are_reported_beside_the_members(project):
+    wrong = {"a": ("joy0",), "b": ("joy0", "anger0"), "c": ("anger0",)}
+    for index in FOLDS:
+        fold = read_fold(index)
+        for member, names in wrong.items():
+            write_made_outputs(index, fold, member, right(fold, wrong=names) * (2 if member == "b" else 1))
+        write_made_baselines(index, fold)
+    metrics = evaluate(members=("a", "b", "c"), ensembles={"ab": ("a", "b"), "alone": ("c",)})
+    assert metrics["ensembles"].keys() == {"ab", "alone"}
+    assert metrics["ensembles"]["alone"] == metrics["members"]["c"]
+    # b is the surer, so a with b answers as b
+    assert metrics["ensembles"]["ab"]["clip"]["recall"] == {"anger": 0.75, "joy": 0.75, "neutral": 1.0}
+    without = evaluate(members=("a", "b", "c"))
+    assert "ensembles" not in without
+    assert {**without, "ensembles": metrics["ensembles"]} == metrics
+    with pytest.raises(MetricsError, match=r"evaluate\.ensembles\.er2: 'z' was not run: name some of a, b, c"):
+        evaluate(members=("a", "b", "c"), ensembles={"er2": ("a", "z")})
+
+
+# temperatures
+
+
+@pytest.fixture
+def watched(project):
+    """A split with a validation side."""
+    make_project(validation="fraction", validation_fraction=0.5)
+    return project
+
+
+def noisy(seed, factor):
+    def logits(fold):
+        values = np.random.default_rng(seed).normal(size=(len(fold.rows), 3))
+        values[np.arange(len(fold.rows)), fold.labels] += 1.5
+        return values * factor
+
+    return logits
+
+
+def test_a_temperature_for_each_fold_and_member_is_fitted_on_validation(watched):
+    for index in FOLDS:
+        fold = read_fold(index)
+        write_made_outputs(index, fold, "a", noisy(index, 8)(fold))
+        write_made_outputs(index, fold, "b", noisy(index, 4)(fold))
+        write_made_baselines(index, fold)
+    before = evaluate(members=MEMBERS)
+    assert "temperature_scaling" not in before
+    metrics = evaluate(members=MEMBERS, calibrate="validation")
+    scaling = metrics["temperature_scaling"]
+    assert scaling["fitted_on"] == "fraction"
+    assert metrics["selected_on_test"] is False
+    for index in FOLDS:
+        fold = read_fold(index)
+        chosen = fold.on("validation")
+        a = fit_temperature((noisy(index, 8)(fold)[chosen]).astype(np.float32), fold.labels[chosen])
+        assert scaling["runs"][f"{index}-a"] == {"temperature": a.value, "n": int(chosen.sum()), "found": "fitted"}
+        # the same logits, twice as large
+        assert a.value == pytest.approx(2 * scaling["runs"][f"{index}-b"]["temperature"], rel=1e-4)
+    # after their temperatures both members are the same, and each keeps its answers
+    assert metrics["members"]["a"] == metrics["members"]["b"]
+    for member in MEMBERS:
+        assert metrics["members"][member]["block"]["accuracy"] == before["members"][member]["block"]["accuracy"]
+    for level in ("block", "clip"):
+        assert scaling["ece"][level] == {
+            "before": before[level]["calibration"]["ece"],
+            "after": metrics[level]["calibration"]["ece"],
+        }
+    assert scaling["ece"]["block"]["after"] < scaling["ece"]["block"]["before"]
+
+
+def test_temperatures_of_the_test_side_are_a_choice_on_it(project):
+    make_project(validation="test")
+    write_all(noisy(0, 5))
+    assert evaluate()["selected_on_test"] is False
+    metrics = evaluate(calibrate="validation")
+    assert metrics["selected_on_test"] is True
+    assert metrics["temperature_scaling"]["fitted_on"] == "test"
+    fold = read_fold(0)
+    assert metrics["temperature_scaling"]["runs"]["0-a"]["n"] == fold.on("test").sum() > 0
+
+
+def test_without_a_validation_side_there_is_no_temperature(project):
+    write_all(right)
+    with pytest.raises(MetricsError, match=r"evaluate\.calibrate: validation needs a validation side: set split\.val"):
+        evaluate(calibrate="validation")
+
+
+def test_blocks_that_slicing_does_not_know_are_refused(project):
+    write_all(right)
+    rows = read_rows(blocks_csv(CORPUS), Block)
+    write_rows(blocks_csv(CORPUS), Block, [row for row in rows if row.block_id != f"{CORPUS}/joy1.wav@1000"])
+    with pytest.raises(MetricsError, match=r"blocks: no block made/joy1\.wav@1000: it was made from other sources"):
+        evaluate()
 
 
 def test_logits_may_be_shifted_by_any_number(project):
@@ -547,6 +794,9 @@ def test_each_head_is_evaluated_by_itself_and_changes_nothing_else(project):
     assert heads["right"]["about"] == {**own, "selected_on_test": False}
     assert heads["wrong"]["about"] == {**own, "selected_on_test": True}
     assert json.loads(METRICS.read_text())["heads"] == heads
+    # an ensemble may name a head: a member that guesses does not outweigh one that is sure
+    joined = evaluate(heads=("right",), ensembles={"both": ("a", "right")}, members_mean="logits")
+    assert joined["ensembles"]["both"]["block"]["uar"] > joined["block"]["uar"]
 
 
 def test_a_head_of_another_split_is_refused(project):

@@ -9,6 +9,7 @@ SPLIT = {"corpora": {"demo": {"rejected": 0}}}
 
 def metrics(**changed):
     return {
+        "block": {"accuracy": 0.6},
         "clip": {
             "uar": 0.6,
             "accuracy": 0.6,
@@ -47,6 +48,22 @@ def test_a_plain_result_warns_of_nothing_and_says_what_was_looked_for():
 def test_each_caveat_warns_alone(changed, said):
     (text,) = warnings(**changed)
     assert said in text
+
+
+def test_a_choice_of_temperatures_on_the_test_side_is_named():
+    (text,) = warnings(selected_on_test=True, temperature_scaling={"fitted_on": "test"})
+    assert "weights or temperatures were chosen on the test side" in text
+
+
+@pytest.mark.parametrize(("low", "warns"), [(0.11, True), (0.1, False), (0.0, False), (None, False)])
+def test_probabilities_that_surely_mislead_warn(low, warns):
+    ece = {"ece": {"low": low, "high": 0.4}}
+    block = {"accuracy": 0.6, "calibration": {"confidence": 0.9, "ece": 0.3, "interval": ece}}
+    said = [
+        "The probabilities are no measure of certainty: per block the mean confidence is 0.90, the accuracy 0.60 "
+        "(calibration error 0.30): see evaluate.calibrate."
+    ]
+    assert warnings(block=block) == (said if warns else [])
 
 
 @pytest.mark.parametrize(("n_units", "least"), [(1, "0.03"), (18, "0.81"), (100, "0.96")])

@@ -669,7 +669,7 @@ def test_an_evaluated_run_passes_against_itself(tmp_path, monkeypatch, by):
             write_made_outputs(index, fold, "a", logits)
             write_made_baselines(index, fold)
         run = {"corpora": ["made"], "seed": {"split": 0, "members": {"a": 0}}}
-        evaluate_runs((0, 1, 2), ("a",), n_resamples=100, seed=0, run=run)
+        evaluate_runs((0, 1, 2), ("a",), n_resamples=100, seed=0, sample_rate=1000, run=run)
 
     evaluate(1.0)
     git("init", "--quiet")

@@ -85,6 +85,26 @@ def test_the_committed_file_is_valid():
         ("runs__members", ["b"], "runs.members: 'b' has no entry under members"),
         ("members__a__train", {"epochs": "x"}, "members.a.train.epochs: input should be a valid integer, not 'x'"),
         ("members__a__model", {"nam": "x"}, "members.a.model.nam: unknown key"),
+        ("runs__heads", ["h"], "runs.heads: 'h' has no entry under heads"),
+        ("runs__heads", ["b", "a"], "runs.heads: must be sorted and without repeats: ['a', 'b']"),
+        ("heads", {"h": {"kind": "svm"}}, "heads.h.member: missing"),
+        ("heads", {"h": {"member": "a", "kind": "forest"}}, "heads.h.kind: input should be 'svm', "),
+        ("heads", {"h": {"member": "a", "kind": "svm", "C": 0}}, "heads.h.C: input should be greater than 0, not 0"),
+        ("heads", {"h": {"member": "b", "kind": "svm"}}, "heads.h.member: 'b' has no entry under members"),
+        ("heads", {"h": {"member": "a", "kind": "svm", "on": "pixels"}}, "heads.h.on: input should be 'logits' or"),
+        (
+            "heads",
+            {"h": {"member": "a", "kind": "svm", "n_mixtures": 2}},
+            "h.n_mixtures: svm does not look at it",
+        ),
+        (
+            "members__a__model",
+            {"name": "svm", "hidden": [64]},
+            "model.hidden: svm has no layers: leave it",
+        ),
+        ("members__a__model", {"name": "svm", "frozen": "all"}, "model.frozen: svm has no layers"),
+        ("members__a__model", {"estimator": {"c": 1}}, "members.a.model.estimator.c: unknown key"),
+        ("members__a__model", {"name": "svm", "weights": "imagenet"}, "model.weights: svm starts from nothing"),
         ("members__a__model", {"hidden": [0]}, "members.a.model.hidden.0: input should be greater than or equal to 1"),
         ("model__hidden", 64, "model.hidden"),
         ("model__leaky_slope", 1.5, "model.leaky_slope: input should be less than or equal to 1, not 1.5"),
@@ -102,20 +122,6 @@ def test_the_committed_file_is_valid():
         ),
         ("model__convolutions", [{**LAYER, "pool": [0, 2]}], "or height and width in a list, from 1, not [0, 2]"),
         ("model__convolutions", [{**LAYER, "padding": "full"}], "model.convolutions.0.padding: must be a whole number"),
-        ("runs__heads", ["h"], "runs.heads: 'h' has no entry under heads"),
-        ("runs__heads", ["b", "a"], "runs.heads: must be sorted and without repeats: ['a', 'b']"),
-        ("heads", {"h": {"kind": "svm"}}, "heads.h.member: missing"),
-        ("heads", {"h": {"member": "a", "kind": "forest"}}, "heads.h.kind: input should be 'svm', "),
-        ("heads", {"h": {"member": "a", "kind": "svm", "C": 0}}, "heads.h.C: input should be greater than 0, not 0"),
-        ("heads", {"h": {"member": "b", "kind": "svm"}}, "heads.h.member: 'b' has no entry under members"),
-        ("heads", {"h": {"member": "a", "kind": "svm", "on": "pixels"}}, "heads.h.on: input should be 'logits' or"),
-        (
-            "heads",
-            {"h": {"member": "a", "kind": "svm", "n_mixtures": 2}},
-            "h.n_mixtures: svm does not look at it",
-        ),
-        ("members__a__model", {"estimator": {"c": 1}}, "members.a.model.estimator.c: unknown key"),
-        ("members__a__model", {"name": "svm", "weights": "imagenet"}, "model.weights: svm starts from nothing"),
         ("split__method", "holdout", "split.method holdout has fold 0 only"),
         ("split__method", "matched", "split.method matched has fold 0 only"),
         ("split__by", "Speaker", "'Speaker' must be made of a-z, 0-9 and _: rename the column of clips.csv"),
@@ -183,6 +189,36 @@ def test_every_contradiction_is_named_at_once():
         parse_params(changed(spectrogram__fft_length=1000, data__root="here", train__keep="best"))
     for key in ("spectrogram.fft_length", "data.root", "train.keep"):
         assert key in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (
+            {"evaluate__calibrate": "validation"},
+            "evaluate.calibrate: validation needs a validation side: set split.validation, or set calibrate to none",
+        ),
+        (
+            {"evaluate__ensembles": {"er2": ["a", "r3"]}},
+            "evaluate.ensembles.er2: 'r3' is not run: name some of a, or add it to runs.members or heads",
+        ),
+        ({"evaluate__ensembles": {"er2": []}}, "evaluate.ensembles.er2: must not be empty"),
+        ({"evaluate__ensembles": {"er2": ["a", "a"]}}, "evaluate.ensembles.er2: must be sorted and without repeats"),
+        ({"evaluate__ensembles": {"ER 2": ["a"]}}, "'ER 2' must be made of a-z, 0-9 and _"),
+        ({"evaluate__aggregate": "median"}, "evaluate.aggregate"),
+    ],
+)
+def test_an_evaluation_that_the_runs_do_not_give_is_refused(keys, said):
+    with pytest.raises(ParamsError) as caught:
+        parse_params(changed(**keys))
+    assert said in str(caught.value)
+
+
+def test_an_evaluation_that_the_runs_give_is_taken():
+    given = parse_params(
+        changed(evaluate__calibrate="validation", split__validation="fraction", evaluate__ensembles={"alone": ["a"]})
+    ).evaluate
+    assert (given.ensembles, given.calibrate, given.aggregate) == ({"alone": ("a",)}, "validation", "mean")
 
 
 @pytest.mark.parametrize("section", [key for key, value in VALUES.items() if value and isinstance(value, dict)])

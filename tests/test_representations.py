@@ -211,7 +211,7 @@ def test_evaluation_lists_the_baselines_that_there_are(in_corpus, name, monkeypa
     train(network, normalise, whiten)
     predict_run(0, "a", compute=ON_CPU)
     fit_baselines(0, ["made"])
-    metrics = evaluate_runs([0], ["a"], n_resamples=100, seed=0, run={"corpora": ["made"]})
+    metrics = evaluate_runs([0], ["a"], n_resamples=100, seed=0, sample_rate=RATE, run={"corpora": ["made"]})
     there = ["majority", "nuisance"] + (["thumbnail"] if name == "stack" else [])
     assert list(metrics["baselines"]) == there
     with open_arrays(baselines_h5(0)) as file:

@@ -26,7 +26,7 @@ def chosen(name, folder):
     apply_overrides(folder / "params.yaml", words[1::2])
     p = load_params(folder / "params.yaml")
     own = choose_representation(
-        p.representation, p.spectrogram, p.image, p.stack, p.features, sample_rate=p.audio.sample_rate
+        p.representation, p.spectrogram, p.image, p.stack, p.features, p.faces, sample_rate=p.audio.sample_rate
     )
     return p, own
 
@@ -51,6 +51,13 @@ def test_the_26_features_of_anand(tmp_path):
     p, own = chosen("anand_features", tmp_path)
     assert own.shape == (26,)
     assert p.model.name == "fc2"
+
+
+def test_the_faces_of_anand(tmp_path):
+    p, own = chosen("anand_faces", tmp_path)
+    assert (own.kind, own.shape, own.crop) == ("faces", (227, 227, 3), "square")
+    assert p.slice.random_blocks == 5
+    assert (p.model.name, p.model.weights, p.model.normalise) == ("alexnet", "imagenet", "imagenet")
 
 
 def test_herron(tmp_path):

@@ -11,6 +11,7 @@ from pipeline.params import parse_params
 
 STACK = {"representation__kind": "stack", "model__normalise": "standard"}
 FEATURES = {"representation__kind": "features", "model__normalise": "standard", "model__name": "fc2"}
+FACES = {"representation__kind": "faces"}
 ONE = {"window_seconds": 0.04, "hop_seconds": 0.002, "fft_length": 2048}
 
 
@@ -66,6 +67,11 @@ ONE = {"window_seconds": 0.04, "hop_seconds": 0.002, "fft_length": 2048}
             {**STACK, "representation__resample_samples": 1500},
             "stack.channels[0].window_samples, window_seconds: the window is longer than a block",
         ),
+        ({**FACES, "representation__resample_samples": 5000}, "representation.resample_samples: resamples sound"),
+        ({**FACES, "augment__sound": "nine"}, "augment.sound: alters sound, and representation.kind faces shows"),
+        ({**FACES, "model__whiten": "zca"}, "model.whiten: zca is for representation.kind stack, for images are"),
+        ({**FACES, "faces__crop": "face"}, "faces.crop: input should be 'none' or 'square'"),
+        ({"slice__whole_clips": True, "slice__random_blocks": 2}, "slice.random_blocks: with whole_clips there is one"),
         ({**FEATURES, "features__frame_seconds": 0.03}, "features.frame_seconds: 0.03 s hold no three periods"),
         ({**FEATURES, "features__min_pitch_hz": 600.0}, "features.min_pitch_hz: 600.0 is not below max_pitch_hz"),
         (
@@ -90,6 +96,9 @@ def test_contradictions_are_refused_by_name(keys, words):
         {"model__normalise": "standard"},
         {"image__colormap": "magma_r", "image__range": "own"},
         {"spectrogram__axis": "bark"},
+        {**FACES, "model__normalise": "unit", "augment__brightness": 0.2, "spectrogram__max_hz": 96000.0},
+        {**FACES, "slice__block_seconds": 0.1, "slice__random_blocks": 5, "spectrogram__window_samples": 65536},
+        {"slice__random_blocks": 3, "slice__tail": "align", "slice__slide_seconds": 5.0},
         {"spectrogram__axis": "erb"},
         {"slice__whole_clips": True, "slice__block_seconds": 0.1, "spectrogram__window_samples": 65536,
          "spectrogram__fft_length": 65536},

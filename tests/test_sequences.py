@@ -103,6 +103,8 @@ def test_clips_that_are_wholly_dropped_are_no_matter():
 def test_clips_with_blocks_left_out_in_between_are_counted():
     fold = fold_of("a@0", "a@10", "a@20", "b@0", "b@20", "b@30", "c@5", "d@0", "d@11", "d@21", "e@0", "e@10", "e@14")
     assert count_gapped(fold, order_clips(fold)) == 1  # b; d's blocks are a rounded sample apart, e's last is aligned
+    anywhere = fold_of("a@0", "a@3", "a@50", "b@7", "b@90", "b@95")
+    assert count_gapped(anywhere, order_clips(anywhere)) == 0
     lonely = fold_of("a@0", "b@3")
     assert count_gapped(lonely, order_clips(lonely)) == 0
 

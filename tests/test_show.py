@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from made import RATE, noise, silence, store_clips, tone
+from made_film import plain, write_film
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -94,7 +95,9 @@ def test_a_tone_lies_at_its_height_and_time(axis):
 
 def choose(*settings):
     p = load_changed(Path("params.yaml"), settings)
-    return choose_representation(p.representation, p.spectrogram, p.image, p.stack, p.features, sample_rate=RATE)
+    return choose_representation(
+        p.representation, p.spectrogram, p.image, p.stack, p.features, p.faces, sample_rate=RATE
+    )
 
 
 def test_every_figure_stands_beside_its_mark_and_nothing_is_cut():
@@ -189,6 +192,34 @@ def test_a_stack_has_a_picture_for_each_channel_and_features_are_listed():
     loud = shown.samples * 10 ** (shown.gain.gain_db / 20)
     assert float(dict(panels)["rms"]) == pytest.approx(np.sqrt(np.mean(loud**2)), rel=0.02)
     assert (page.min(axis=2) < 128).sum() > 1000
+
+
+def test_random_blocks_are_those_of_the_stage():
+    settings = [f"data.root={Path('corpora').absolute()}", "slice.random_blocks=3", "slice.seed=5"]
+    Path("corpora/mine/joy").mkdir(parents=True)
+    soundfile.write("corpora/mine/joy/a.wav", SOUND, RATE, subtype="FLOAT")
+    store_clips("mine", {"joy/a.wav": SOUND})
+    p = load_changed(Path("params.yaml"), settings)
+    chosen = p.slice.model_dump(exclude={"silent_blocks", "silent_below_lu"})
+    blocks, _ = slice_corpus("mine", sample_rate=RATE, silent_below_lu=None, **chosen)
+    shown = [find_block("mine/joy/a.wav", p, number=number, at=None) for number in range(3)]
+    assert [one.start for one in shown] == [block.start for block in blocks]
+    assert {one.n_blocks for one in shown} == {3}
+
+
+def test_a_frame_is_shown_without_axes():
+    write_film(Path("corpora/mine/joy/a.mkv"), seconds=3.0)
+    faces = ["representation.kind=faces", f"data.root={Path('corpora').absolute()}", "slice.block_seconds=1.0"]
+    page, (box,), (picture,) = drawn("mine/joy/a.mkv", *faces, number=1)  # from 1 s to 2 s
+    grey = plain(15)[0, 0]
+    assert (picture.image == grey).all()
+    assert picture.image.shape == (80, 120, 3)
+    assert (inside(page, box) == grey).all()
+    around = page.copy()
+    around[box.top - 1 : box.bottom + 1, box.left - 1 : box.right + 1] = 255
+    assert (around[box.top :, :] == 255).all()
+    with pytest.raises(AudioError, match=r"a.wav: sound without pictures"):
+        drawn("a.wav", *faces)
 
 
 def test_a_resampled_block_has_relative_axes_and_its_own_range_is_said():

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from made import RATE, noise, silence, store_clips
 
+from pipeline.augment.variants import nine_variants
 from pipeline.errors import CorpusError
-from pipeline.slicing import SHORT, SILENT, TAIL, slice_corpus
+from pipeline.slicing import NOT_DRAWN, SHORT, SILENT, TAIL, slice_corpus
 from pipeline.store.paths import BLOCKS, blocks_csv, left_out_csv
 from pipeline.store.tables import Block, LeftOut, read_rows
 
@@ -148,3 +149,61 @@ def test_the_same_bytes_on_repetition():
     first = blocks_csv("made").read_bytes(), left_out_csv("made").read_bytes()
     cut({"a.wav": HALF_QUIET, "b.wav": noise(-30, 3.7)}, silent_below_lu=40.0)
     assert (blocks_csv("made").read_bytes(), left_out_csv("made").read_bytes()) == first
+
+
+# at random places
+
+
+def test_random_blocks_are_drawn_for_each_clip_by_its_name_alone():
+    sounds = {"a.wav": noise(-20, 9), "b.wav": noise(-20, 9)}
+    blocks, _ = cut(sounds, random_blocks=4)
+    alone, _ = cut({"b.wav": sounds["b.wav"]}, random_blocks=4)
+    assert starts(blocks, "b.wav") == starts(alone, "b.wav")
+    assert starts(blocks, "a.wav") != starts(blocks, "b.wav")
+    for clip in sounds:
+        own = starts(blocks, clip)
+        assert len(own) == len(set(own)) == 4
+        assert own == sorted(own)
+        assert 0 <= own[0] <= own[-1] <= 7
+    assert cut(sounds, random_blocks=4)[0] == blocks
+    assert starts(cut(sounds, random_blocks=4, seed=1)[0]) != starts(blocks)
+
+
+def test_slide_and_tail_change_no_random_block():
+    sounds = {"a.wav": noise(-20, 9.3)}
+    blocks, _ = cut(sounds, random_blocks=3)
+    assert cut(sounds, random_blocks=3, slide_seconds=0.1, tail="align")[0] == blocks
+
+
+def test_what_random_blocks_leave_out_is_counted_and_short_clips_are_as_ever():
+    sounds = {"a.wav": noise(-20, 9), "b.wav": noise(-20, 1), "c.wav": noise(-20, 2)}
+    blocks, left_out = cut(sounds, random_blocks=2)
+    first, second = starts(blocks)
+    seconds = 9 - 4 + max(0.0, first + 2 - second)
+    assert left_out == [
+        LeftOut(clip_id="made/a.wav", label="joy", reason=NOT_DRAWN, blocks=0, seconds=pytest.approx(seconds))
+    ]
+    assert [(block.start, block.fill) for block in blocks[2:]] == [(0, "repeat"), (0, "none")]
+    _, left_out = cut(sounds, random_blocks=2, short_clips="reject")
+    assert LeftOut(clip_id="made/b.wav", label="joy", reason=SHORT, blocks=1, seconds=1.0) in left_out
+
+
+def test_silent_random_blocks_are_dropped():
+    sound = np.concatenate([noise(-20, 20), silence(20)])
+    blocks, left_out = cut({"a.wav": sound}, random_blocks=40, silent_below_lu=40.0)
+    n_silent = next(row.blocks for row in left_out if row.reason == SILENT)
+    assert len(blocks) + n_silent == 40
+    assert n_silent > 5
+    assert max(starts(blocks)) < 20
+
+
+def test_altered_sound_has_random_blocks_of_its_own():
+    sounds = {"a.wav": noise(-20, 9)}
+    blocks, _ = cut(sounds, random_blocks=4, variants=nine_variants())
+    of_variant = {number: [one.start for one in blocks if one.variant == number] for number in range(9)}
+    assert all(len(own) == 4 for own in of_variant.values())
+    assert len({tuple(own) for own in of_variant.values()}) == 9
+    # number 2 is 10 % longer: 9.9 s hold blocks up to 7.9 s, number 1 a tenth shorter: 8.18 s
+    assert max(of_variant[1]) <= 6.19 * RATE
+    assert of_variant[0] == [one.start for one in cut(sounds, random_blocks=4)[0]]
+    assert len({block.block_id for block in blocks}) == 36

@@ -21,11 +21,14 @@ IMPORTED = {
     "slice_blocks": {"h5py"},
     "normalize_loudness": {"h5py"},
     "render_spectrograms": {"h5py", "numba", "scipy"},  # numba itself looks for scipy's BLAS
+    "sample_frames": {"h5py", "soundfile", "soxr"},
     "list_spectrograms": {"h5py"},
     "split_blocks": set(),
     "fetch_weights": {"torch"},
     "train_model": {"h5py", "torch"},
     "predict_blocks": {"h5py", "torch"},
+    "list_heads": set(),
+    "train_head": {"h5py"},
     "fit_baselines": {"h5py"},
     "evaluate_model": {"h5py"},
 }

@@ -187,6 +187,7 @@ def _representation(params: Params) -> Representation:
         params.image,
         params.stack,
         params.features,
+        params.faces,
         sample_rate=params.audio.sample_rate,
     )
 

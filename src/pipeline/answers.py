@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.metrics import pool_by_clip
+from pipeline.aggregation import Timeline, aggregate
 from pipeline.store.tables import Answer, ClipAnswer
 
 Floats = NDArray[np.float64]
@@ -22,10 +22,19 @@ class AnsweredBlocks:
     names: Sequence[str]
     clips: Sequence[str]
     groups: Sequence[str]
+    starts: NDArray[np.float64]  # (n,) seconds from the start of the clip
+    ends: NDArray[np.float64]  # (n,)
+
+    def timeline(self) -> Timeline:
+        """Order the blocks of each clip in time; clips by their names."""
+        _, clip = np.unique(self.clips, return_inverse=True)
+        return Timeline.of(clip, self.starts)
 
 
-def confusions(blocks: AnsweredBlocks, probabilities: Floats, *, by: str) -> dict[str, list[Answer]]:
-    """Count the answers of each clip, in the order of the blocks: of its blocks, and its own by their mean.
+def confusions(
+    blocks: AnsweredBlocks, probabilities: Floats, *, by: str, rule: str = "mean"
+) -> dict[str, list[Answer]]:
+    """Count the answers of each clip, in the order of the blocks: of its blocks, and its own by a rule over them.
 
     Parameters
     ----------
@@ -33,11 +42,13 @@ def confusions(blocks: AnsweredBlocks, probabilities: Floats, *, by: str) -> dic
         Of each block (n, n_classes).
     by
         The unit of the split. A block split's unit is the block; its clips stand for themselves.
+    rule
+        As in `aggregate`.
     """
-    _, first, clip = np.unique(blocks.clips, return_index=True, return_inverse=True)
+    _, first = np.unique(blocks.clips, return_index=True)
     units = blocks.clips if by == "block" else blocks.groups
     of_blocks = zip(range(len(blocks.labels)), probabilities.argmax(axis=1), strict=True)
-    of_clips = zip(first, pool_by_clip(probabilities, clip).argmax(axis=1), strict=True)
+    of_clips = zip(first, aggregate(probabilities, blocks.timeline(), rule).argmax(axis=1), strict=True)
 
     def rows(answers: Sequence[tuple[int, int]]) -> list[Answer]:
         counts = Counter(
@@ -52,10 +63,10 @@ def confusions(blocks: AnsweredBlocks, probabilities: Floats, *, by: str) -> dic
     return {"block": rows(list(of_blocks)), "clip": rows(list(of_clips))}
 
 
-def clip_answers(blocks: AnsweredBlocks, probabilities: Floats) -> list[ClipAnswer]:
+def clip_answers(blocks: AnsweredBlocks, probabilities: Floats, *, rule: str = "mean") -> list[ClipAnswer]:
     """Say of each clip, by name, what was answered, how sure, and which of its blocks (n, n_classes) did worst."""
     _, first, clip = np.unique(blocks.clips, return_index=True, return_inverse=True)
-    pooled = pool_by_clip(probabilities, clip)
+    pooled = aggregate(probabilities, blocks.timeline(), rule)
     of_actual = probabilities[np.arange(len(clip)), blocks.labels]
     by_badness = np.lexsort((np.arange(len(clip)), of_actual, clip))  # each clip's blocks, the worst first
     worst = by_badness[np.searchsorted(clip[by_badness], np.arange(len(first)))]

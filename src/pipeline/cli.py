@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console import no_failure_exits_with_one, one_line_errors
+from pipeline.search.commands import search_app
 from pipeline.store.paths import METRICS, SPLIT_METRICS
 
 app = typer.Typer(
@@ -20,6 +21,7 @@ corpora_app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(corpora_app, name="corpora")
+app.add_typer(search_app, name="search")
 
 
 @app.callback()
@@ -85,6 +87,13 @@ def _png(path: Path | None) -> Path | None:
     """Take no other file for a picture."""
     if path is not None and path.suffix != ".png":
         raise typer.BadParameter(f"{path}: must end in .png")
+    return path
+
+
+def _csv(path: Path | None) -> Path | None:
+    """Take no other file for a table."""
+    if path is not None and path.suffix != ".csv":
+        raise typer.BadParameter(f"{path}: must end in .csv")
     return path
 
 
@@ -174,6 +183,80 @@ def show(
     from pipeline.show import show_clip
 
     typer.echo(show_clip(clip, block=block, at=at, params=params, other=other, settings=settings or [], out=out))
+
+
+@app.command()
+def gradcam(
+    clip: Annotated[str, typer.Argument(help="A clip_id, as emodb/wav/03a01Fa.wav, or the path of any sound file.")],
+    run: Annotated[
+        str | None, typer.Option(help="A trained run, FOLD-MEMBER.", show_default="the first that tests the clip")
+    ] = None,
+    block: Annotated[int | None, typer.Option(min=0, help="Which block, from 0.", show_default="the loudest")] = None,
+    at: Annotated[float | None, typer.Option(min=0, help="The block whose middle is nearest to it, s.")] = None,
+    of: Annotated[str, typer.Option("--class", help="Which class: predicted, actual, or its name.")] = "predicted",
+    layer: Annotated[
+        str | None, typer.Option(help="Whose feature maps: a layer's name.", show_default="the last convolution")
+    ] = None,
+    params: Annotated[Path, typer.Option(help="The parameters that it was trained by.")] = Path("params.yaml"),
+    out: Annotated[
+        Path | None, typer.Option(help="The .png file.", show_default="the clip's name", callback=_png)
+    ] = None,
+) -> None:
+    """Draw where in a block a trained network finds what speaks for a class (Grad-CAM), over its spectrogram."""
+    from pipeline.pictures.cam import draw_cam
+
+    typer.echo(draw_cam(clip, run=run, block=block, at=at, of=of, layer=layer, params=params, out=out))
+
+
+@app.command()
+def filters(
+    run: Annotated[str, typer.Argument(help="A trained run, FOLD-MEMBER, as 0-a.")],
+    blocks: Annotated[int, typer.Option(min=3, help="At most so many blocks of the test side.")] = 500,
+    params: Annotated[Path, typer.Option(help="The parameters.")] = Path("params.yaml"),
+    out: Annotated[
+        Path | None, typer.Option(help="The .png file.", show_default="filters_RUN.png", callback=_png)
+    ] = None,
+    table: Annotated[
+        Path | None, typer.Option(help="The .csv file of all ranks.", show_default="beside the picture", callback=_csv)
+    ] = None,
+) -> None:
+    """Draw the first layer's filters of a trained run, ranked by pitch, formants, periodicity and silence."""
+    from pipeline.pictures.filters import show_filters
+
+    typer.echo(show_filters(run, n_blocks=blocks, params=params, out=out, table=table))
+
+
+@app.command()
+def probabilities(
+    clip: Annotated[str, typer.Argument(help="A clip_id of the split, as emodb/wav/03a01Fa.wav.")],
+    run: Annotated[
+        str | None, typer.Option(help="One run, FOLD-MEMBER.", show_default="all members of the fold that tests it")
+    ] = None,
+    params: Annotated[Path, typer.Option(help="Whose spectrogram is drawn above.")] = Path("params.yaml"),
+    out: Annotated[
+        Path | None, typer.Option(help="The .png file.", show_default="the clip's name", callback=_png)
+    ] = None,
+) -> None:
+    """Draw the probability of every class in each block of a test clip along its time, and their running mean."""
+    from pipeline.pictures.probabilities import draw_probabilities
+
+    typer.echo(draw_probabilities(clip, run=run, params=params, out=out))
+
+
+@app.command()
+def watch(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(help="Which runs, FOLD-MEMBER.", show_default="those in progress, or the one that grew last"),
+    ] = None,
+    once: Annotated[bool, typer.Option("--once", help="Print once and end.")] = False,
+    every: Annotated[float, typer.Option(min=0.2, help="Seconds from one look to the next.")] = 5.0,
+    png: Annotated[Path | None, typer.Option(help="Draw them to this .png file, too.", callback=_png)] = None,
+) -> None:
+    """Follow learning curves while runs train: loss and UAR of training and validation, in the terminal or as a PNG."""
+    from pipeline.pictures.watch import watch as follow
+
+    follow(runs or [], once=once, every=every, png=png)
 
 
 @app.command()

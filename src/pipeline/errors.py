@@ -11,8 +11,9 @@ PipelineError
 ├── MetricsError   predictions from which no number may be written
 ├── CompareError   two results that were not measured on the same test
 ├── RevisionError  git has no such revision, or not what is asked of it
-├── ShowError      a clip or block that is to be shown is not there
+├── ShowError      a clip, block or trained run that is to be shown is not there
 ├── GapError       the optimism gap cannot be measured as asked, or a run of it failed
+├── SearchError    a search cannot be made as asked, or its queue or its record does not do its part
 └── LockError      dvc.lock cannot be held against the sources
 """
 
@@ -62,11 +63,15 @@ class RevisionError(PipelineError):
 
 
 class ShowError(PipelineError):
-    """A clip or block that is to be shown is not there, or the picture cannot be written."""
+    """A clip, block or trained run that is to be shown is not there, or the picture cannot be written."""
 
 
 class GapError(PipelineError):
     """The optimism gap cannot be measured as asked, or one of its runs failed."""
+
+
+class SearchError(PipelineError):
+    """A search over parameters cannot be made as asked, or cannot go on."""
 
 
 class LockError(PipelineError):

@@ -169,8 +169,9 @@ def refuse_many_values(kind: str, images: Rendered) -> None:
     n_values = math.prod(images.shape)
     if n_values > MAX_VALUES:
         raise ModelError(
-            f"model.name: {kind} takes at most {MAX_VALUES} values of a block, and this {images.kind} has {n_values}: "
-            "lower height and width, set representation.kind to features, or fit it as a head to a network's features"
+            f"model.name: {kind} takes at most {MAX_VALUES} values of a block, and one of kind {images.kind} has "
+            f"{n_values}: lower height and width, set representation.kind to features, "
+            "or fit it as a head to a network's features"
         )
 
 

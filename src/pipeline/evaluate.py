@@ -1,33 +1,59 @@
 """Predictions of all folds and members -> metrics.json and the tables behind its plots."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.answerers import Answerer, join, read_answerer, read_outputs_of
 from pipeline.answers import AnsweredBlocks, clip_answers, confusions
+from pipeline.calibration import Temperature
 from pipeline.errors import MetricsError
-from pipeline.metrics import evaluate_level, pool_by_clip, softmax, spread
+from pipeline.levels import LEVELS, Scorer, recalls
+from pipeline.metrics import Floats, spread
 from pipeline.store.files import read_json, write_json
-from pipeline.store.folds import Fold, Outputs, read_fold, read_outputs
+from pipeline.store.folds import Fold, read_fold
 from pipeline.store.paths import (
     ANSWERS,
+    BLOCKS,
     METRICS,
     PLOTS,
     SPLIT_METRICS,
     baselines_h5,
+    blocks_csv,
     curves_csv,
     head_outputs_h5,
-    outputs_h5,
     run_key,
 )
-from pipeline.store.tables import Answer, ClipAnswer, Curve, CurvePoint, read_rows, write_rows
+from pipeline.store.tables import (
+    Answer,
+    Block,
+    ClipAnswer,
+    Curve,
+    CurvePoint,
+    OverClip,
+    Recall,
+    Reliability,
+    read_all,
+    read_rows,
+    write_rows,
+)
 
 BASELINES = ("majority", "nuisance")
 OPTIONAL_BASELINES = ("thumbnail",)  # of what has pictures
-Floats = NDArray[np.float64]
+Temperatures = Mapping[str, Mapping[int, Temperature]]  # of each member and fold; empty: not calibrated
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How outputs become answers; each attribute as the key of that name in the section evaluate."""
+
+    aggregate: str = "mean"
+    members_mean: str = "probabilities"
+    ensembles: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    calibrate: str = "none"
 
 
 def evaluate_runs(
@@ -36,7 +62,9 @@ def evaluate_runs(
     *,
     n_resamples: int,
     seed: int,
+    sample_rate: int,
     run: Mapping[str, Any],
+    how: How | None = None,
     heads: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Evaluate all members on the pooled test sides of all folds, and write metrics.json and the plots' tables.
@@ -47,65 +75,102 @@ def evaluate_runs(
     ----------
     n_resamples, seed
         Of the bootstrap, over the units that split.json names (clip answers of a block split: clips).
+    sample_rate
+        Of the blocks' starts and lengths, Hz.
     run
         What else metrics.json says of the run: corpora, parameters of the model, seeds.
 
     Raises
     ------
     MetricsError
-        If an output is not of the present split, or holds what is no prediction, or no tested class was learned.
+        If an output is not of the present split, or holds what is no prediction, no tested class was learned, or an
+        ensemble names what was not run.
     """
-    by = read_json(SPLIT_METRICS)["unit"]
+    how = how or How()
+    split = read_json(SPLIT_METRICS)
     sides = {fold: read_fold(fold) for fold in folds}
-    blocks = _test_blocks(sides)
-    outputs = {
-        (fold, member): _read(side, outputs_h5(run_key(fold, member)), "logits")
-        for fold, side in sides.items()
-        for member in members
-    }
-    of_member = {
-        member: np.concatenate(
-            [softmax(_of_test(sides[fold], outputs[fold, member].values["logits"])) for fold in folds]
-        )
-        for member in members
-    }
-
+    blocks = _test_blocks(sides, run["corpora"], sample_rate=sample_rate)
     learned = np.logical_or.reduce([_learned(fold) for fold in sides.values()])
     _refuse_nothing_learned(blocks, learned)
+    answerers = {member: read_answerer(sides, member) for member in members}
+    answerers |= {head: read_answerer(sides, head, path_of=head_outputs_h5) for head in heads}
+    temperatures = _temperatures(answerers, sides, how, validation=split["validation"])
+    logits = {name: one.logits(sides, temperatures.get(name)) for name, one in answerers.items()}
+    ensembles = _ensembles(how, logits)
 
-    def levels(probabilities: Floats) -> dict[str, Any]:
-        return _levels(blocks, probabilities, by=by, n_resamples=n_resamples, seed=seed, learned=learned)
-
-    mean = np.mean([of_member[member] for member in members], axis=0)
-    each = {member: levels(of_member[member]) for member in members}
-    baselines = {name: levels(probabilities) for name, probabilities in _baselines(sides).items()}
-    about = [output.about for output in outputs.values()]
+    scorer = Scorer(
+        blocks=blocks, by=split["unit"], rule=how.aggregate, n_resamples=n_resamples, seed=seed, learned=learned
+    )
+    mean = join([logits[member] for member in members], how.members_mean)
+    each = {name: scorer.levels(join([values], "probabilities")) for name, values in logits.items()}
+    together = scorer.levels(mean)
     metrics = {
-        **levels(mean),
-        "members": each,
-        "spread": {level: spread([each[member][level] for member in members]) for level in ("block", "clip")},
-        "baselines": baselines,
-        "selected_on_test": any(card["selected_on_test"] for card in about),
-        "start": {member: outputs[folds[0], member].about["start"] for member in members},
+        **together,
+        "aggregate": how.aggregate,
+        "members_mean": how.members_mean,
+        "aggregations": scorer.aggregations(mean),
+        "members": {member: each[member] for member in members},
+        "spread": {level: spread([each[member][level] for member in members]) for level in LEVELS},
+        "baselines": {name: scorer.levels(values) for name, values in _baselines(sides).items()},
+        "selected_on_test": any(card["selected_on_test"] for member in members for card in answerers[member].about)
+        or (bool(temperatures) and split["validation"] == "test"),
+        "start": {member: answerers[member].about[0]["start"] for member in members},
         "split": _split_summary(folds) | _untrained(blocks.classes, learned),
         **run,
     }
     if heads:
-        metrics["heads"] = {
-            name: {**levels(probabilities), "about": of} for name, (probabilities, of) in _heads(sides, heads).items()
-        }
+        metrics["heads"] = {name: {**each[name], "about": _about_head(answerers[name])} for name in heads}
+    if ensembles:
+        metrics["ensembles"] = {name: scorer.levels(values) for name, values in ensembles.items()}
+    if temperatures:
+        raw = [answerers[member].logits(sides) for member in members]
+        before = scorer.levels(join(raw, how.members_mean))
+        metrics["temperature_scaling"] = _scaling(temperatures, split["validation"], before, together)
     write_json(METRICS, metrics)
-    _write_tables(blocks, mean, folds, members, by=by)
+    _write_tables(scorer, mean, together)
+    _write_curves(folds, members)
     return metrics
 
 
-def _read(fold: Fold, path: Path, *names: str, optional: Sequence[str] = ()) -> Outputs:
-    """Read outputs of a fold, and refuse those of another split."""
-    outputs = read_outputs(path, *names, optional=optional)
-    now = [row.block_id for row in fold.rows], [row.side for row in fold.rows], list(fold.classes)
-    if (outputs.block_ids, outputs.sides, list(outputs.about["classes"])) != now:
-        raise MetricsError(f"{path}: predicts other blocks, sides or classes than the present split: run `dvc repro`")
-    return outputs
+def _temperatures(
+    answerers: Mapping[str, Answerer], sides: Mapping[int, Fold], how: How, *, validation: str
+) -> Temperatures:
+    if how.calibrate == "none":
+        return {}
+    if validation == "none":
+        raise MetricsError(
+            "evaluate.calibrate: validation needs a validation side: set split.validation, or calibrate to none"
+        )
+    side = {"fraction": "validation"}.get(validation, validation)
+    return {name: one.temperatures(sides, side=side) for name, one in answerers.items()}
+
+
+def _scaling(
+    temperatures: Temperatures, validation: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What metrics.json says of the temperatures: each, and the mean's calibration error without and with them."""
+    return {
+        "fitted_on": validation,
+        "runs": {
+            run_key(fold, name): {"temperature": one.value, "n": one.n, "found": one.found}
+            for name, of_fold in temperatures.items()
+            for fold, one in of_fold.items()
+        },
+        "ece": {
+            level: {when: of[level]["calibration"]["ece"] for when, of in (("before", before), ("after", after))}
+            for level in LEVELS
+        },
+    }
+
+
+def _ensembles(how: How, logits: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Probabilities of the test blocks under each named ensemble."""
+    for name, listed in how.ensembles.items():
+        if unknown := [one for one in listed if one not in logits]:
+            raise MetricsError(
+                f"evaluate.ensembles.{name}: {unknown[0]!r} was not run: name some of {', '.join(sorted(logits))}"
+            )
+    return {name: join([logits[one] for one in listed], how.members_mean) for name, listed in how.ensembles.items()}
 
 
 def _learned(fold: Fold) -> NDArray[np.bool_]:
@@ -132,21 +197,33 @@ def _of_test(fold: Fold, values: NDArray[Any]) -> NDArray[Any]:
     return values[fold.on("test")]
 
 
-def _test_blocks(sides: Mapping[int, Fold]) -> AnsweredBlocks:
+def _test_blocks(sides: Mapping[int, Fold], corpora: Sequence[str], *, sample_rate: int) -> AnsweredBlocks:
     rows = [row for fold in sides.values() for row in fold.rows if row.side == "test"]
+    wanted = {row.block_id for row in rows}
+    known = {
+        block.block_id: block
+        for block in read_all([blocks_csv(corpus) for corpus in corpora], Block)
+        if block.block_id in wanted
+    }
+    if unknown := wanted - known.keys():
+        raise MetricsError(f"{BLOCKS}: no block {min(unknown)}: it was made from other sources: run `dvc repro`")
+    own = [known[row.block_id] for row in rows]
     return AnsweredBlocks(
         classes=next(iter(sides.values())).classes,
         labels=np.concatenate([_of_test(fold, fold.labels) for fold in sides.values()]),
         names=[row.block_id for row in rows],
         clips=[row.clip_id for row in rows],
         groups=[row.group for row in rows],
+        starts=np.array([block.start / sample_rate for block in own]),
+        ends=np.array([(block.start + block.n_samples) / sample_rate for block in own]),
     )
 
 
 def _baselines(sides: Mapping[int, Fold]) -> dict[str, Floats]:
     """Probabilities of every test block under each baseline."""
     outputs = {
-        fold: _read(side, baselines_h5(fold), *BASELINES, optional=OPTIONAL_BASELINES) for fold, side in sides.items()
+        fold: read_outputs_of(side, baselines_h5(fold), *BASELINES, optional=OPTIONAL_BASELINES)
+        for fold, side in sides.items()
     }
     names = [
         name for name in (*BASELINES, *OPTIONAL_BASELINES) if all(name in output.values for output in outputs.values())
@@ -157,44 +234,10 @@ def _baselines(sides: Mapping[int, Fold]) -> dict[str, Floats]:
     }
 
 
-def _heads(sides: Mapping[int, Fold], heads: Sequence[str]) -> dict[str, tuple[Floats, dict[str, Any]]]:
-    """Probabilities of every test block under each head, and what metrics.json says of it beside its scores."""
-    found = {}
-    for name in heads:
-        outputs = {fold: _read(side, head_outputs_h5(run_key(fold, name)), "logits") for fold, side in sides.items()}
-        logits = [_of_test(side, outputs[fold].values["logits"]) for fold, side in sides.items()]
-        cards = [output.about for output in outputs.values()]
-        about = {key: cards[0][key] for key in ("member", "on", "kind", "fitted_on")}
-        chosen = any(card["selected_on_test"] for card in cards)
-        found[name] = np.concatenate([softmax(part) for part in logits]), {**about, "selected_on_test": chosen}
-    return found
-
-
-def _levels(
-    blocks: AnsweredBlocks,
-    probabilities: Floats,
-    *,
-    by: str,
-    n_resamples: int,
-    seed: int,
-    learned: NDArray[np.bool_],
-) -> dict[str, Any]:
-    """Metrics of the blocks, and of the clips by the mean of their blocks' probabilities."""
-    options: dict[str, Any] = {
-        "classes": blocks.classes,
-        "n_resamples": n_resamples,
-        "seed": seed,
-        "learned": None if learned.all() else learned,
-    }
-    _, units = np.unique(blocks.groups, return_inverse=True)
-    block = evaluate_level(blocks.labels, probabilities, units, unit_name=by, **options)
-    _, first, clip = np.unique(blocks.clips, return_index=True, return_inverse=True)
-    unit_of_clip, unit_name = (np.arange(len(first)), "clip") if by == "block" else (units[first], by)
-    pooled = pool_by_clip(probabilities, clip)
-    return {
-        "block": block,
-        "clip": evaluate_level(blocks.labels[first], pooled, unit_of_clip, unit_name=unit_name, **options),
-    }
+def _about_head(head: Answerer) -> dict[str, Any]:
+    """What metrics.json says of a head beside its scores."""
+    own = {key: head.about[0][key] for key in ("member", "on", "kind", "fitted_on")}
+    return {**own, "selected_on_test": any(card["selected_on_test"] for card in head.about)}
 
 
 def _split_summary(folds: Sequence[int]) -> dict[str, Any]:
@@ -219,12 +262,18 @@ def _leakage(of_fold: Mapping[str, Any], folds: Sequence[int]) -> dict[str, floa
     }
 
 
-def _write_tables(
-    blocks: AnsweredBlocks, probabilities: Floats, folds: Sequence[int], members: Sequence[str], *, by: str
-) -> None:
-    for level, rows in confusions(blocks, probabilities, by=by).items():
+def _write_tables(scorer: Scorer, probabilities: Floats, levels: Mapping[str, Any]) -> None:
+    """Write what the plots and the page show of the members' mean."""
+    blocks, rule = scorer.blocks, scorer.rule
+    for level, rows in confusions(blocks, probabilities, by=scorer.by, rule=rule).items():
         write_rows(PLOTS / f"confusion_{level}.csv", Answer, rows)
-    write_rows(ANSWERS, ClipAnswer, clip_answers(blocks, probabilities))
+    write_rows(ANSWERS, ClipAnswer, clip_answers(blocks, probabilities, rule=rule))
+    write_rows(PLOTS / "over_clip.csv", OverClip, scorer.over_clip(probabilities))
+    write_rows(PLOTS / "reliability.csv", Reliability, scorer.reliability(probabilities))
+    write_rows(PLOTS / "recall.csv", Recall, recalls(levels))
+
+
+def _write_curves(folds: Sequence[int], members: Sequence[str]) -> None:
     curves = [
         Curve(run=run_key(fold, member), side=point.side, iteration=point.iteration, loss=point.loss, uar=point.uar)
         for fold in folds

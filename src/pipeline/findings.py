@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.corpora import count_missing
 
+LARGE_ECE = 0.1
 # What the audit of every split checks; fields of clips.csv come on top, where a corpus has them.
 CHECKED = {
     "overlaps_training": "overlap in time",
@@ -84,9 +85,11 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
     """Say what of a result a reader must be warned of, and what the split was audited for."""
     found = [*_verdict(metrics), _leakage(metrics["split"])]
     if metrics["selected_on_test"]:
+        scaling = metrics.get("temperature_scaling", {})
+        what = "weights or temperatures" if scaling.get("fitted_on") == "test" else "weights"
         found += [
             Finding(
-                "Warning: weights were chosen on the test side (selected_on_test): these numbers flatter the model."
+                f"Warning: {what} were chosen on the test side (selected_on_test): these numbers flatter the model."
             )
         ]
     chosen = [name for name, head in metrics.get("heads", {}).items() if head["about"]["selected_on_test"]]
@@ -97,6 +100,7 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
                 "flatter the head."
             )
         ]
+    found += _uncalibrated(metrics["block"])
     if metrics["clip"]["few_units"]:
         count, unit = metrics["clip"]["n_units"], metrics["clip"]["unit"]
         found += [Finding(f"Only {count} units ({unit}) were tested: the intervals are too narrow.")]
@@ -130,6 +134,20 @@ def _verdict(metrics: Mapping[str, Any]) -> list[Finding]:
     return [
         Finding(
             f"Warning: the baseline {best} does as well per clip: these numbers are no evidence of more than it sees."
+        )
+    ]
+
+
+def _uncalibrated(block: Mapping[str, Any]) -> list[Finding]:
+    """Say that probabilities are not to be trusted, where the calibration error of the blocks surely is large."""
+    how = block.get("calibration")
+    if how is None or (how["interval"]["ece"]["low"] or 0) <= LARGE_ECE:
+        return []
+    return [
+        Finding(
+            f"The probabilities are no measure of certainty: per block the mean confidence is "
+            f"{figure(how['confidence'])}, the accuracy {figure(block['accuracy'])} (calibration error "
+            f"{figure(how['ece'])}): see evaluate.calibrate."
         )
     ]
 

@@ -314,7 +314,7 @@ def resample(by_unit: NDArray[np.int64], *, n_resamples: int, seed: int) -> Iter
     flat = by_unit.reshape(len(by_unit), -1)
     n_cells = flat.shape[1]
     kinds = [
-        (flat[members[first]], count) for members in _strata(by_unit) for first, _, count in [_distinct(flat[members])]
+        (flat[members[first]], count) for members in strata(by_unit) for first, _, count in [_distinct(flat[members])]
     ]
     # a stream per stratum: the draws do not depend on where a chunk ends
     streams = np.random.default_rng(seed).spawn(len(kinds))
@@ -328,8 +328,14 @@ def resample(by_unit: NDArray[np.int64], *, n_resamples: int, seed: int) -> Iter
         yield total.reshape(size, *by_unit.shape[1:])
 
 
-def _strata(by_unit: NDArray[np.int64]) -> list[NDArray[np.intp]]:
-    """Group the units by the set of classes that they hold; those alone with theirs make one group."""
+def strata(by_unit: NDArray[np.int64]) -> list[NDArray[np.intp]]:
+    """Group units by the set of classes that they hold; those alone with theirs make one group.
+
+    Parameters
+    ----------
+    by_unit
+        Counts of each unit's rows (n_units, ..., k, any), a class on the last axis but one.
+    """
     holds = (by_unit.sum(axis=-1) > 0).reshape(len(by_unit), -1)
     _, stratum, count = _distinct(holds.astype(np.int64))
     stratum = np.where(count[stratum] == 1, -1, stratum)

@@ -11,12 +11,14 @@ from pipeline.altered import Source, jobs_ahead, sources
 from pipeline.augment.variants import RECORDING, Variant
 from pipeline.console import track
 from pipeline.errors import CorpusError
+from pipeline.features.faces import Faces
 from pipeline.features.representations import IMAGES, Representation, reached_hz
 from pipeline.features.scales import refuse_unequal_bands
 from pipeline.features.scratch import Scratch
 from pipeline.parallel import in_order
 from pipeline.store.arrays import ArrayWriter, digest_of, encode_texts, new_arrays, open_arrays
 from pipeline.store.paths import blocks_csv, clips_csv, clips_h5, loudness_csv, spectrograms_h5
+from pipeline.store.rendered import write_no_blocks
 from pipeline.store.sound import Samples, read_run, runs_of_blocks
 from pipeline.store.tables import Block, Clip, Gain, read_keyed, read_rows
 
@@ -25,7 +27,7 @@ LEAST_CHUNK = 2**12  # bytes: rows of a few numbers share a chunk
 
 def render_corpus(
     corpus: str,
-    representation: Representation,
+    representation: Representation | Faces,
     *,
     n_workers: int,
     variants: Sequence[Variant] = (RECORDING,),
@@ -33,7 +35,8 @@ def render_corpus(
 ) -> int:
     """Render every block of a corpus, altered ones too, in the order of its table; return how many.
 
-    `variants` are all that the blocks name; `seed` is that of their noise.
+    `variants` are all that the blocks name; `seed` is that of their noise. Faces are not made of sound: the file then
+    holds no blocks.
 
     Raises
     ------
@@ -41,6 +44,9 @@ def render_corpus(
         If a block is too short for the representation, or that reaches above what some of the corpus's sources hold,
         and others do.
     """
+    if isinstance(representation, Faces):
+        write_no_blocks(spectrograms_h5(corpus))
+        return 0
     clips = read_keyed(clips_csv(corpus), Clip, "clip_id")
     blocks = read_rows(blocks_csv(corpus), Block)
     gains = read_keyed(loudness_csv(corpus), Gain, "block_id")
@@ -77,12 +83,12 @@ def render_corpus(
     return len(blocks)
 
 
-def limit_of(representation: Representation) -> str:
+def limit_of(representation: Representation | Faces) -> str:
     """The parameter that sets up to which true frequency is looked; of relative ones only the rate does."""
     return "audio.sample_rate" if representation.resample_samples else representation.limit
 
 
-def row_bytes(representation: Representation) -> int:
+def row_bytes(representation: Representation | Faces) -> int:
     """Bytes of one block's values."""
     return math.prod(representation.shape) * np.dtype(representation.dtype).itemsize
 

@@ -68,12 +68,14 @@ def _torn(fold: int, clip_id: str, sides: set[str]) -> SplitError:
 
 
 def count_gapped(fold: Fold, clips: Sequence[Ints]) -> int:
-    """How many of the clips have blocks further apart than most neighbours of the fold are."""
+    """How many of the clips have blocks further apart than most neighbours are; 0 where no distance is usual."""
     steps = [np.diff([_place(fold.rows[index])[0] for index in clip]) for clip in clips]
     usual = Counter(step for own in steps for step in own.tolist())
     if not usual:
         return 0
-    ((most, _),) = usual.most_common(1)
+    ((most, n_most),) = usual.most_common(1)
+    if 2 * n_most < usual.total():  # blocks at random places
+        return 0
     return sum(bool((own > 1.5 * most).any()) for own in steps)  # neighbours may be a rounded sample apart
 
 

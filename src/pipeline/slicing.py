@@ -7,9 +7,9 @@ from itertools import groupby
 import numpy as np
 
 from pipeline.altered import refuse_long
-from pipeline.audio.blocks import cut_clip
+from pipeline.audio.blocks import Cut, cut_clip, draw_blocks
 from pipeline.audio.loudness import gate_powers, integrated_lufs, mean_lufs
-from pipeline.augment.variants import RECORDING, Variant, altered_samples
+from pipeline.augment.variants import RECORDING, Variant, altered_samples, variant_rng
 from pipeline.console import track
 from pipeline.errors import CorpusError
 from pipeline.store.arrays import open_arrays
@@ -18,6 +18,7 @@ from pipeline.store.sound import blocks_in_order, clip_pieces
 from pipeline.store.tables import Block, Clip, LeftOut, read_rows, write_rows
 
 SHORT, TAIL, SILENT = "shorter than a block", "tail after the last whole block", "silent beside its clip"
+NOT_DRAWN = "in none of the random blocks"
 
 
 def slice_corpus(
@@ -31,11 +32,14 @@ def slice_corpus(
     silent_below_lu: float | None,
     variants: Sequence[Variant] = (RECORDING,),
     whole_clips: bool = False,
+    random_blocks: int = 0,
+    seed: int = 0,
 ) -> tuple[list[Block], list[LeftOut]]:
     """Cut every clip of a corpus into blocks and write both tables.
 
     `silent_below_lu` says how far below its clip's loudness a block counts as silent and is left out, LU; with None
     every block is kept. With `whole_clips` each clip is one block, and the parameters of the cut are not looked at.
+    With `random_blocks` each clip is cut into so many, as `place_blocks` draws them, instead of sliding.
 
     Each of `variants` is cut as a clip of its own altered length; its blocks follow those of the recording. An altered
     block is silent where the stretch of the recording that it is made of is, and a clip without blocks of its own has
@@ -56,16 +60,21 @@ def slice_corpus(
             n_samples = altered_samples(clip.n_samples, variant)
             length = n_samples if whole_clips else block_samples
             # a slide shorter than a whole clip makes no second block: nothing is left after the first
-            cut = cut_clip(
+            cut = place_blocks(
+                clip.clip_id,
                 n_samples,
                 block_samples=length,
                 slide_samples=slide_seconds * sample_rate,
                 short_clips=short_clips,
                 tail=tail,
+                random_blocks=0 if whole_clips else random_blocks,
+                seed=seed,
+                variant=variant,
             )
             blocks += [_block(clip, variant, start, length, cut.fill) for start in cut.starts]
             if variant.number == 0 and cut.tail_samples:
-                reason, n = (TAIL, 0) if cut.starts else (SHORT, 1)
+                beside = NOT_DRAWN if random_blocks else TAIL
+                reason, n = (beside, 0) if cut.starts else (SHORT, 1)
                 left_out.append(_left_out(clip, reason, n_blocks=n, n_samples=cut.tail_samples, rate=sample_rate))
     if silent_below_lu is not None:
         factors = {variant.number: variant.time_factor for variant in variants}
@@ -80,6 +89,31 @@ def slice_corpus(
     write_rows(blocks_csv(corpus), Block, blocks)
     write_rows(left_out_csv(corpus), LeftOut, left_out)
     return blocks, left_out
+
+
+def place_blocks(
+    clip_id: str,
+    n_samples: int,
+    *,
+    block_samples: int,
+    slide_samples: float,
+    short_clips: str,
+    tail: str,
+    random_blocks: int,
+    seed: int,
+    variant: Variant = RECORDING,
+) -> Cut:
+    """Place the blocks of one variant of a clip: sliding, or with `random_blocks` so many at random.
+
+    Random blocks depend on the seed, the clip's name and length and the variant: whatever other clips there are, they
+    are the same. With them, `slide_samples` and `tail` are not looked at.
+    """
+    if not random_blocks:
+        return cut_clip(
+            n_samples, block_samples=block_samples, slide_samples=slide_samples, short_clips=short_clips, tail=tail
+        )
+    rng = variant_rng(seed, clip_id, variant).spawn(1)[0]  # added noise has the parent's numbers
+    return draw_blocks(n_samples, block_samples=block_samples, n_blocks=random_blocks, short_clips=short_clips, rng=rng)
 
 
 def _block(clip: Clip, variant: Variant, start: int, n_samples: int, fill: str) -> Block:

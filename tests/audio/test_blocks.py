@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.audio.blocks import cut_clip, fill_block
+from pipeline.audio.blocks import cut_clip, draw_blocks, fill_block
 
 RATE = 100
 
@@ -71,3 +71,48 @@ def test_repeat_starts_the_clip_again_and_pad_adds_zeros():
     clip = np.array([1, 2, 3], dtype=np.float32)
     assert fill_block(clip, n_samples=8, fill="repeat").tolist() == [1, 2, 3, 1, 2, 3, 1, 2]
     assert fill_block(clip, n_samples=5, fill="pad").tolist() == [1, 2, 3, 0, 0]
+
+
+def drawn(n_samples, *, block=100, n=5, short_clips="repeat", seed=0):
+    rng = np.random.default_rng(seed)
+    return draw_blocks(n_samples, block_samples=block, n_blocks=n, short_clips=short_clips, rng=rng)
+
+
+def test_random_blocks_lie_within_the_clip_in_order_and_none_twice():
+    for seed in range(200):
+        cut = drawn(110, n=6, seed=seed)
+        assert len(cut.starts) == 6
+        assert list(cut.starts) == sorted(set(cut.starts))
+        assert 0 <= cut.starts[0] <= cut.starts[-1] <= 10
+        assert cut.fill == "none"
+
+
+def test_every_place_is_as_likely_as_any_other():
+    counts = np.zeros(21)
+    for seed in range(2000):
+        counts[list(drawn(120, n=3, seed=seed).starts)] += 1
+    # 6000 draws of 21 places: 286 each, give or take 16
+    assert counts.min() > 286 - 5 * 16
+    assert counts.max() < 286 + 5 * 16
+
+
+def test_a_clip_with_fewer_places_than_blocks_has_one_at_each():
+    assert drawn(102).starts == (0, 1, 2)
+    assert drawn(100).starts == (0,)
+
+
+@pytest.mark.parametrize(("short_clips", "starts", "left"), [("repeat", (0,), 0), ("pad", (0,), 0), ("reject", (), 99)])
+def test_a_clip_shorter_than_a_random_block_is_treated_as_any_short_clip(short_clips, starts, left):
+    cut = drawn(99, short_clips=short_clips)
+    assert (cut.starts, cut.tail_samples) == (starts, left)
+    assert cut.fill == (short_clips if starts else "none")
+
+
+@pytest.mark.parametrize(("n_samples", "block", "n"), [(1000, 30, 5), (1000, 300, 5), (500, 499, 2), (400, 400, 3)])
+def test_what_no_random_block_holds_is_counted(n_samples, block, n):
+    for seed in range(50):
+        cut = drawn(n_samples, block=block, n=n, seed=seed)
+        held = np.zeros(n_samples, bool)
+        for start in cut.starts:
+            held[start : start + block] = True
+        assert cut.tail_samples == n_samples - held.sum()

@@ -164,7 +164,7 @@ def test_sound_that_the_table_does_not_name_is_told(tmp_path: Path) -> None:
     [
         ((), "holds no recordings"),
         (("joy/a.txt",), "holds no recordings"),
-        (("a.wav", "b.wav"), "holds 2 sound files beside no label folder"),
+        (("a.wav", "b.wav"), "holds 2 recordings beside no label folder"),
         (("jo\ny/a.wav",), "holds a control character"),
         ((f"{'x' * 101}/a.wav",), "101 characters"),
         ((" joy/a.wav",), "has a space"),
@@ -214,3 +214,13 @@ def test_names_that_are_not_utf8_do_not_stop_the_rest(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"\xfe")).mkdir()
     touch(tmp_path / os.fsdecode(b"\xfe"), "b.wav")
     assert "not UTF-8" in fault(tmp_path)
+
+
+@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".MP4"])
+def test_videos_are_recordings(tmp_path, suffix):
+    (tmp_path / "joy").mkdir()
+    (tmp_path / f"joy/a{suffix}").touch()
+    (tmp_path / "joy/a.txt").touch()
+    listing = list_corpus("mine", tmp_path)
+    assert [recording.path for recording in listing.recordings] == [f"joy/a{suffix}"]
+    assert list(listing.surplus) == ["joy/a.txt"]

@@ -83,6 +83,7 @@ SOUND = SoundCosts(
     base_bytes=100_000_000,
     base_torch_bytes=500_000_000,
     alter_per_second=0.005,
+    frames_per_second=0.1,
     measured_seconds=10.0,
     measured_blocks=9,
     on_real_sound=True,

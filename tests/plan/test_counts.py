@@ -19,6 +19,8 @@ CLIPS = [clip(2), clip(5.5, "anger"), clip(1.0), clip(7)]
         ({"slice__short_clips": "reject"}, (1, 4, 0, 6)),
         ({"slice__slide_seconds": 0.5}, (1, 8, 1, 11)),
         ({"slice__block_seconds": 6.0}, (1, 1, 1, 2)),
+        ({"slice__random_blocks": 5}, (1, 5, 1, 5)),  # two seconds have one place for a block of two
+        ({"slice__random_blocks": 5, "slice__short_clips": "reject"}, (1, 5, 0, 5)),
     ],
 )
 def test_clips_are_cut_as_slicing_cuts_them(keys, blocks):

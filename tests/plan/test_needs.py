@@ -78,8 +78,8 @@ def test_what_runs_per_corpus_fold_and_member_is_counted_so():
     assert runs.pop("train_model") == runs.pop("predict_blocks") == 6
     assert runs.pop("fetch_weights") == 3
     assert runs.pop("fit_baselines") == 2
-    per_corpus = ("collect_clips", "fingerprint_clips", "slice_blocks", "normalize_loudness", "render_spectrograms")
-    assert {runs.pop(stage) for stage in per_corpus} == {2}
+    per_corpus = ("collect_clips", "fingerprint_clips", "slice_blocks", "normalize_loudness")
+    assert {runs.pop(stage) for stage in (*per_corpus, "render_spectrograms", "sample_frames")} == {2}
     assert set(runs.values()) == {1}
 
 
@@ -359,6 +359,22 @@ def test_bytes_are_those_of_what_blocks_become(kind, values, n_bytes):
     assert rows["render_spectrograms"].items == f"{n_blocks} {'image' if kind == 'image' else 'block'}s"
 
 
+def test_frames_are_sampled_instead_of_rendered_and_take_their_time_by_the_second_of_video():
+    rows = needs(CLIPS, params(representation__kind="faces", image__height=100, image__width=50), workers=1)
+    n_blocks = sum(round(own.n_samples / 8000) - 1 for own in CLIPS)
+    assert rows["sample_frames"].items == f"{n_blocks} frames"
+    assert 0 < rows["sample_frames"].disk - n_blocks * 100 * 50 * 3 < 300_000
+    # 0.1 s a second, or as long as it takes to write
+    seconds = sum(own.decoded_seconds for own in CLIPS)
+    assert rows["sample_frames"].seconds == pytest.approx(1 + 0.1 * seconds)
+    assert rows["render_spectrograms"].items == "none"
+    assert rows["render_spectrograms"].disk < 10_000
+    other = needs(CLIPS, params())
+    assert other["sample_frames"].items == "none"
+    assert other["sample_frames"].seconds == 1
+    assert other["sample_frames"].disk < 10_000
+
+
 def test_whole_clips_are_a_block_each():
     chosen = params(slice__whole_clips=True)
     assert needs(CLIPS, chosen)["render_spectrograms"].items == f"{len(CLIPS)} images"
@@ -374,6 +390,73 @@ def test_relative_axes_that_reach_beyond_a_source_are_refused_before_any_work():
     (line,) = refusals(job(clips, params(**keys)))
     assert "render_spectrograms" in line
     assert "set audio.sample_rate to 4000 or lower" in line
+
+
+# estimators and heads
+
+
+def test_heads_take_their_fit_and_an_answer_for_every_block_of_each_fold():
+    chosen = params(runs__folds=[0, 1], **HEAD)
+    found = needs(chosen=chosen, heads={"h": HEAD_COSTS})
+    need = found["train_head"]
+    assert need.runs == 2
+    assert need.items == "2 heads"
+    # 3 s to start, the split of 3 folds of 40 blocks, 2 s to fit, 40 blocks of 1 ms: twice
+    assert need.seconds == pytest.approx(2 * (3 + 120 * 6e-6 + 2 + 0.04))
+    assert need.disk > 2 * 50_000
+    # 40 blocks of 1024 features and 2 logits of 4 bytes, three times in memory
+    split = 120 * 540
+    assert need.memory == 100_000_000 + 80_000_000 + split + 1_000_000 + 3 * 40 * 4 * 1026
+    assert found["list_heads"].seconds == pytest.approx(1 + 2 * 40 * 4 * 1026 / 1e9, rel=1e-6)
+    more = found["evaluate_model"].seconds - needs(chosen=params(runs__folds=[0, 1]))["evaluate_model"].seconds
+    assert more == pytest.approx(2 * (2000 + 2000) * 4 * 1e-7)  # 2 levels, 2000 resamples of 4 clips, and calibration
+
+
+def test_without_heads_there_is_only_their_empty_list():
+    found = needs()
+    assert "train_head" not in found
+    assert found["list_heads"].items == "0 heads"
+
+
+@pytest.mark.parametrize("kind", ["svm", "softmax_regression", "naive_bayes", "lda", "qda", "gmm"])
+def test_an_estimator_is_measured_on_few_rows_and_columns(kind):
+    small, large = (
+        measure_estimator(kind, Options(n_mixtures=2), n_rows=n_rows, n_columns=n_columns, n_classes=3)
+        for n_rows, n_columns in ((60, 5), (3_000_000, 5000))
+    )
+    assert small.timed_rows == 60
+    assert large.timed_rows == 300
+    assert 0 < small.fit_seconds < 30
+    assert large.fit_seconds > 100 * small.fit_seconds
+    assert small.fit_bytes >= 4 * 60 * 5 * 8
+    assert large.fit_bytes >= 4 * 3_000_000 * 5000 * 8
+
+
+@pytest.mark.parametrize("kind", ["svm", "qda", "gmm"])
+def test_a_file_of_an_estimator_is_not_larger_than_was_said(kind, tmp_path):
+    rng = np.random.default_rng(0)
+    values, labels = rng.normal(size=(90, 40)), np.arange(90) % 3
+    options = Options(n_mixtures=2)
+    save_estimator(tmp_path / "e", fit_estimator(kind, values, labels, n_classes=3, options=options, seed=0))
+    costs = measure_estimator(kind, options, n_rows=90, n_columns=40, n_classes=3)
+    assert 0.5 * costs.file_bytes < (tmp_path / "e").stat().st_size < 1.15 * costs.file_bytes
+
+
+def test_a_member_that_is_an_estimator_is_one_fit_in_place_of_all_steps():
+    class Images:
+        kind, shape = "features", (26,)
+
+        def batch(self, ids):
+            return np.zeros((len(ids), 26), np.float32)
+
+    chosen = params(model__name="svm", model__normalise="standard", representation__kind="features")
+    model, train, _ = chosen.of_member("a")
+    costs = measure_member(model, train, n_rows=100, n_classes=3, images=Images(), block_ids=["x"] * 9)
+    assert costs.device == "cpu"
+    assert costs.n_features == 26
+    assert costs.saved_bytes * train.batch_images == 4 * 100 * 26 * 8
+    n_steps = 2 * 13  # two epochs of 100 in batches of 8
+    assert 0 < costs.step_seconds * n_steps < 30
 
 
 class Blank:
@@ -469,46 +552,6 @@ def test_recurrent_networks_are_counted_and_measured(monkeypatch, free):
     assert both.imagenet_bytes == trunk + 4 * 1000 * 65
 
 
-# estimators and heads
-
-
-def test_heads_take_their_fit_and_an_answer_for_every_block_of_each_fold():
-    chosen = params(runs__folds=[0, 1], **HEAD)
-    found = needs(chosen=chosen, heads={"h": HEAD_COSTS})
-    need = found["train_head"]
-    assert need.runs == 2
-    assert need.items == "2 heads"
-    # 3 s to start, the split of 3 folds of 40 blocks, 2 s to fit, 40 blocks of 1 ms: twice
-    assert need.seconds == pytest.approx(2 * (3 + 120 * 6e-6 + 2 + 0.04))
-    assert need.disk > 2 * 50_000
-    # 40 blocks of 1024 features and 2 logits of 4 bytes, three times in memory
-    split = 120 * 540
-    assert need.memory == 100_000_000 + 80_000_000 + split + 1_000_000 + 3 * 40 * 4 * 1026
-    assert found["list_heads"].seconds == pytest.approx(1 + 2 * 40 * 4 * 1026 / 1e9, rel=1e-6)
-    more = found["evaluate_model"].seconds - needs(chosen=params(runs__folds=[0, 1]))["evaluate_model"].seconds
-    assert more == pytest.approx(2 * 2000 * 4 * 1e-7)  # 2 levels, 2000 resamples of 4 clips
-
-
-def test_without_heads_there_is_only_their_empty_list():
-    found = needs()
-    assert "train_head" not in found
-    assert found["list_heads"].items == "0 heads"
-
-
-@pytest.mark.parametrize("kind", ["svm", "softmax_regression", "naive_bayes", "lda", "qda", "gmm"])
-def test_an_estimator_is_measured_on_few_rows_and_columns(kind):
-    small, large = (
-        measure_estimator(kind, Options(n_mixtures=2), n_rows=n_rows, n_columns=n_columns, n_classes=3)
-        for n_rows, n_columns in ((60, 5), (3_000_000, 5000))
-    )
-    assert small.timed_rows == 60
-    assert large.timed_rows == 300
-    assert 0 < small.fit_seconds < 30
-    assert large.fit_seconds > 100 * small.fit_seconds
-    assert small.fit_bytes >= 4 * 60 * 5 * 8
-    assert large.fit_bytes >= 4 * 3_000_000 * 5000 * 8
-
-
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("kind", ["lstm", "bilstm"])
 def test_a_recurrent_head_is_measured_on_few_rows_and_columns(kind):
@@ -523,30 +566,3 @@ def test_a_recurrent_head_is_measured_on_few_rows_and_columns(kind):
     n_ways = 2 if kind == "bilstm" else 1
     weights = n_ways * 4 * 4 * (5000 + 4 + 2) + 3 * (4 * n_ways + 1)
     assert large.file_bytes == pytest.approx(4 * weights + 2 * 8 * 5000, rel=0.05)
-
-
-@pytest.mark.parametrize("kind", ["svm", "qda", "gmm"])
-def test_a_file_of_an_estimator_is_not_larger_than_was_said(kind, tmp_path):
-    rng = np.random.default_rng(0)
-    values, labels = rng.normal(size=(90, 40)), np.arange(90) % 3
-    options = Options(n_mixtures=2)
-    save_estimator(tmp_path / "e", fit_estimator(kind, values, labels, n_classes=3, options=options, seed=0))
-    costs = measure_estimator(kind, options, n_rows=90, n_columns=40, n_classes=3)
-    assert 0.5 * costs.file_bytes < (tmp_path / "e").stat().st_size < 1.15 * costs.file_bytes
-
-
-def test_a_member_that_is_an_estimator_is_one_fit_in_place_of_all_steps():
-    class Images:
-        kind, shape = "features", (26,)
-
-        def batch(self, ids):
-            return np.zeros((len(ids), 26), np.float32)
-
-    chosen = params(model__name="svm", model__normalise="standard", representation__kind="features")
-    model, train, _ = chosen.of_member("a")
-    costs = measure_member(model, train, n_rows=100, n_classes=3, images=Images(), block_ids=["x"] * 9)
-    assert costs.device == "cpu"
-    assert costs.n_features == 26
-    assert costs.saved_bytes * train.batch_images == 4 * 100 * 26 * 8
-    n_steps = 2 * 13  # two epochs of 100 in batches of 8
-    assert 0 < costs.step_seconds * n_steps < 30

@@ -47,6 +47,8 @@ SPLIT = {
 METRICS = {
     "split": {"by": "clip", "method": "kfold", "balance": "train", "n_folds": 3, "folds": [0]},
     "clip": {"unit": "clip"},
+    "aggregate": "belief",
+    "members_mean": "logits",
     "start": {"a": {"network": "alexnet", "weights": "imagenet (V1)", "sha256": "ab" * 32}},
 }
 
@@ -124,6 +126,8 @@ def test_the_split_in_words(validation, said):
     assert items["Validation side"] == said
     assert items["Method"] == "kfold; 1 of 3 folds run"
     assert items["Unit"] == "clip: never on two sides; 12 units"
+    assert items["Clip's answer"] == "its blocks' belief, updated in the order of time"
+    assert items["Members' mean"] == "of their logits"
     assert items["Intervals"] == "95 %, percentile bootstrap over units (clip for clips), 100 resamples"
 
 

@@ -25,9 +25,9 @@ from pipeline.report.page import printable, spectrogram_svg
 from pipeline.report.spectrograms import picture_of
 from pipeline.store.files import read_json, write_json
 from pipeline.store.folds import read_fold
-from pipeline.store.paths import METRICS, REPORT, SPECTROGRAMS_LIST, SPLIT_METRICS, rejected_csv
+from pipeline.store.paths import METRICS, PLOTS, REPORT, SPECTROGRAMS_LIST, SPLIT_METRICS, rejected_csv
 from pipeline.store.rendered import open_rendered
-from pipeline.store.tables import Rejected, SpectrogramFile, read_rows, write_rows
+from pipeline.store.tables import OverClip, Rejected, SpectrogramFile, read_rows, write_rows
 
 ROOT = Path(__file__).resolve().parents[2]
 # One clip of anger is answered joy by all of its blocks, one block of a clip of joy is answered neutral.
@@ -138,6 +138,48 @@ def test_members_are_shown_with_their_mean(monkeypatch):
     ]
     assert "Members alone, UAR per clip: a 0.92, b 0.92; mean 0.92, standard deviation 0.00." in page.text
     assert page.text.count("fold 2, member b.") == 1
+
+
+def test_each_rule_stands_in_a_row(results):
+    page = report()
+    rows = page.tables["Scores per clip by each rule, with 95 % intervals"]
+    assert [row[0] for row in rows[1:]] == ["mean", "product", "vote", "belief", "last"]
+    assert rows[1][1::2] == ["0.92", "0.92"]
+    assert page.text.count("mean: UAR 0.83 from the first block, 0.92 from all") == 1  # joy1 begins wrong
+    lines = [one["class"] for one in page.all("polyline") if one["points"].count(" ") >= 3]
+    for rule in ("mean", "product", "vote", "belief", "last"):
+        assert lines.count(rule) >= 2  # UAR and probability of the actual class
+    assert lines.count("going") == 1
+
+
+def test_whole_clips_have_no_curve_over_the_clip(results):
+    rows = [row for row in read_rows(PLOTS / "over_clip.csv", OverClip) if row.blocks == 1]
+    write_rows(PLOTS / "over_clip.csv", OverClip, rows)
+    assert "Each clip is one block: there is no curve over the clip to draw." in report().text
+
+
+def test_the_reliability_diagram_says_the_calibration_error(results):
+    page = report()
+    metrics = read_json(METRICS)
+    for level in ("clip", "block"):
+        assert f"Per {level}: ECE {metrics[level]['calibration']['ece']:.2f}" in page.text
+    rows = {row[0]: row[1:] for row in page.tables["Calibration"][1:]}
+    assert rows.keys() == {"this model, per clip", "this model, per block"}
+    # 32 blocks are sure by 0.9333, the others by 0.6, 0.8, 0.7 and 0.7
+    assert rows["this model, per block"][0] == f"{(32 * 0.93333 + 0.6 + 0.8 + 0.7 + 0.7) / 36:.2f}"
+    assert "Temperatures" not in " ".join(page.tables)
+
+
+def test_temperatures_and_another_rule_are_said(monkeypatch):
+    make_results(monkeypatch, answer=WRONG, validation="test")
+    evaluate(aggregate="vote", calibrate="validation", ensembles={"alone": ("a",)})
+    page = report()
+    assert "comes from its blocks by the rule vote" in page.text
+    assert "(vote over 3 blocks)" in page.text
+    assert [row[0] for row in page.tables["Temperatures, by fold and member"][1:]] == ["0-a", "1-a", "2-a"]
+    assert "fitted on the validation side (here the test side itself); without it ECE was" in page.text
+    assert "weights or temperatures were chosen on the test side" in page.text
+    assert page.tables["Scores per clip, with 95 % intervals"][2][0] == "ensemble alone"
 
 
 # wrong clips
@@ -323,7 +365,8 @@ def test_colours_keep_the_contrast_of_wcag_aa_in_light_and_dark(scheme):
         ("train", "page"),
     ]:
         assert contrast(names[text], names[plate]) >= 4.5, (text, plate)
-    assert contrast(names["validation"], names["page"]) >= 3
+    for line in ("validation", "third", "fourth"):
+        assert contrast(names[line], names["page"]) >= 3
     strongest = float(re.search(r"calc\(var\(--share\) \* ([.\d]+)\)", style)[1])
     assert contrast(names["text"], blend(tint, names["page"], strongest)) >= 4.5
 

@@ -25,6 +25,7 @@ def test_no_two_files_share_a_path():
         paths.left_out_csv,
         paths.loudness_csv,
         paths.spectrograms_h5,
+        paths.frames_h5,
     ]
     of_key = [paths.model_folder, paths.weights_folder, paths.curves_csv, paths.outputs_h5]
     fixed = [paths.SPECTROGRAMS_LIST, paths.SPLIT, paths.SPLIT_METRICS, paths.METRICS, paths.baselines_h5(0)]

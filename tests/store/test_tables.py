@@ -17,6 +17,7 @@ from pipeline.store.tables import (
     CurvePoint,
     Gain,
     LiveTable,
+    Recall,
     Rejected,
     read_all,
     read_keyed,
@@ -45,7 +46,7 @@ HARD_FLOATS = [-math.inf, 0.1, -0.0, 1e-320, 1 / 3, 12345678.901234567, 5e300]
 
 
 def made(kind, text, number):
-    values = {str: text, float: number, int: -(2**53) - 1}
+    values = {str: text, float: number, int: -(2**53) - 1, float | None: number}
     hints = typing.get_type_hints(kind)
     return kind(**{item.name: values[hints[item.name]] for item in dataclasses.fields(kind) if item.name != "fields"})
 
@@ -65,6 +66,13 @@ def test_every_row_type_is_read_back_exactly(kind, tmp_path):
     write_rows(tmp_path / "t.csv", kind, rows)
     again = read_rows(tmp_path / "t.csv", kind)
     assert [repr(row) for row in again] == [repr(row) for row in rows]  # repr: 0.0 is not -0.0
+
+
+def test_a_number_that_is_not_there_is_an_empty_cell(tmp_path):
+    row = Recall(level="clip", label="joy", recall=0.5, low=None, high=None, n=3)
+    write_rows(tmp_path / "t.csv", Recall, [row])
+    assert (tmp_path / "t.csv").read_text().splitlines()[1] == "clip,joy,0.5,,,3"
+    assert read_rows(tmp_path / "t.csv", Recall) == [row]
 
 
 @given(st.lists(st.tuples(*[st.text(st.characters(codec=None), max_size=9)] * 3), max_size=5))

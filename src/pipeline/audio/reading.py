@@ -118,7 +118,7 @@ def read_sound(
     """
     name, pieces = shown_name(path), Spool(folder)
     try:
-        _check_file(path)
+        check_file(path)
         with path.open("rb") as file:
             span = (start_seconds, end_seconds)
             return _read(file, pieces, sample_rate=sample_rate, span=span, max_seconds=max_seconds)
@@ -138,8 +138,14 @@ def shown_name(path: Path) -> str:
     )
 
 
-def _check_file(path: Path) -> None:
-    """Refuse what is not a regular file, without opening it: a pipe would block for ever."""
+def check_file(path: Path) -> None:
+    """Refuse what is not a regular file, without opening it: a pipe would block for ever.
+
+    Raises
+    ------
+    AudioError
+        Saying what it is.
+    """
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:

@@ -1,6 +1,7 @@
 """The sound track of a video, decoded with PyAV, which the extra `video` installs."""
 
 from collections.abc import Iterator
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -13,13 +14,28 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
 
 WHAT = {"avi": "an AVI video", "mp4": "an MP4 or QuickTime file", "matroska": "a Matroska or WebM file"}
-_FORMATS = {"avi": "avi", "mp4": "mov", "matroska": "matroska"}  # as libavformat calls them
+FORMATS = {"avi": "avi", "mp4": "mov", "matroska": "matroska"}  # as libavformat calls them
 _LEAST_BLOCK = 1 << 16  # frames: those of a coding are too few to go on one by one
 # By how much a coded track may miss the length that the file tells: frames of the coding, which an encoder's delay and
 # padding fill, and one in a hundred, to which writers round.
 _EDGE_FRAMES = 3
 # Of each sample format: the value of full scale; unsigned ones are around the middle.
 _FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63, "f4": 1.0, "f8": 1.0}
+
+
+def load_pyav(what: str) -> ModuleType:
+    """Import PyAV to read what is named.
+
+    Raises
+    ------
+    AudioError
+        If it is not installed.
+    """
+    try:
+        import av
+    except ImportError:
+        raise AudioError(f"{what}, which needs PyAV to be read: pip install 'emospec[video]'") from None
+    return av
 
 
 class SoundTrack:
@@ -52,19 +68,18 @@ class SoundTrack:
         self.header = check_video(file, kind=kind, size=size)
         self._told = self.header.n_frames  # sample frames that must come out; None where nothing tells them exactly
         self._in_packets = 0  # the same by the packets' own durations, in the track's time base
-        try:
-            import av
-        except ImportError:
-            raise AudioError(f"{self._what}, which needs PyAV to be read: pip install 'emospec[video]'") from None
+        av = load_pyav(self._what)
         self._errors: tuple[type[Exception], ...] = (av.FFmpegError, ValueError)
         file.seek(0)
         try:
-            self._container = av.open(file, "r", format=_FORMATS[kind], options={"err_detect": "explode"})
+            self._container = av.open(file, "r", format=FORMATS[kind], options={"err_detect": "explode"})
             streams = self._container.streams.audio
             if not streams:
                 raise AudioError(f"{self._what} without a sound track: take it out of the list")
             self._stream: AudioStream = streams[0]
             self._stream.codec_context.options = {"err_detect": "explode"}
+            self.rate: int
+            self.channels: int
             self.rate, self.channels = self._stream.codec_context.sample_rate, self._stream.codec_context.channels
         except self._errors as error:
             raise self._damage(error) from error

@@ -17,12 +17,11 @@ from pathlib import Path
 
 from pipeline.corpora.corpus import Corpus, Download, Listing
 from pipeline.corpora.emotions import ANGER, DISGUST, FEAR, HAPPINESS, SADNESS, SURPRISE
-from pipeline.corpora.folder import is_sound
+from pipeline.corpora.folder import is_recording
 from pipeline.corpora.named import list_named
 from pipeline.corpora.recording import Recording
 
 LICENCE = "publicly available for scientific research purposes"
-VIDEO_SUFFIXES = (".avi", ".mp4", ".mov", ".mkv")
 EMOTIONS = {"an": ANGER, "di": DISGUST, "fe": FEAR, "ha": HAPPINESS, "sa": SADNESS, "su": SURPRISE}
 # How folders spell them.
 SPELLINGS = {
@@ -49,9 +48,7 @@ _NAME = re.compile(r"s(?:ubject)?[ _-]*0*([1-9]\d*)[ _-]+(an|di|fe|ha|sa|su)[ _-
 
 def list_enterface05(folder: Path) -> Listing:
     """List the videos, or sound files, below a folder; what is missing is not known."""
-    listing = list_named(
-        folder, read_path, {"": EXAMPLE}, wanted=lambda path: is_sound(path) or path.lower().endswith(VIDEO_SUFFIXES)
-    )
+    listing = list_named(folder, read_path, {"": EXAMPLE}, wanted=is_recording)
     return dataclasses.replace(listing, missing=())
 
 

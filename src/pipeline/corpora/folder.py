@@ -11,6 +11,7 @@ from pipeline.errors import CorpusError
 
 CLIPS_CSV = "clips.csv"
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".w64", ".rf64")
+VIDEO_SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm")
 IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
 
 
@@ -18,9 +19,9 @@ def list_folder(folder: Path) -> Listing:
     """List a folder corpus.
 
     With a clips.csv, its recordings are those that it names, whether or not the file is there: a missing one is
-    rejected by name when it is read. Without, every file with a sound's extension below a sub-folder, whose name is
-    the label. Surplus are other files, with a clips.csv only those with a sound's extension; never hidden files,
-    `__MACOSX` and `Thumbs.db`.
+    rejected by name when it is read. Without, every file with a sound's or a video's extension below a sub-folder,
+    whose name is the label. Surplus are other files, with a clips.csv only those with such an extension; never hidden
+    files, `__MACOSX` and `Thumbs.db`.
 
     Raises
     ------
@@ -33,12 +34,12 @@ def list_folder(folder: Path) -> Listing:
     if has_table:
         recordings = read_clips(folder / CLIPS_CSV)
     else:
-        inside = [path for path in paths if "/" in path and is_sound(path)]
+        inside = [path for path in paths if "/" in path and is_recording(path)]
         recordings = [Recording(path, _checked_label(path.split("/")[0], folder=folder)) for path in inside]
     if not recordings:
         raise CorpusError(_describe_lack(folder, has_table=has_table))
     listed = {recording.path for recording in recordings}
-    beside = (path for path in paths if path not in listed and (is_sound(path) or not has_table))
+    beside = (path for path in paths if path not in listed and (is_recording(path) or not has_table))
     return Listing(tuple(recordings), dict.fromkeys(beside, "not named in clips.csv"))
 
 
@@ -76,6 +77,11 @@ def is_sound(path: str) -> bool:
     return path.lower().endswith(SOUND_SUFFIXES)
 
 
+def is_recording(path: str) -> bool:
+    """Whether a name ends as those of sound files or videos do."""
+    return path.lower().endswith((*SOUND_SUFFIXES, *VIDEO_SUFFIXES))
+
+
 def _checked_label(label: str, *, folder: Path) -> str:
     if fault := label_fault(label):
         raise CorpusError(f"corpus folder {shown(str(folder))}: the name of sub-folder {shown(label)!r} {fault}")
@@ -87,13 +93,13 @@ def _describe_lack(folder: Path, *, has_table: bool) -> str:
     name = shown(str(folder))
     if has_table:
         return f"{name}/{CLIPS_CSV} names no recording: give it a line with path and label for each"
-    n_loose = sum(is_sound(path) for path in walk_files(folder))
+    n_loose = sum(is_recording(path) for path in walk_files(folder))
     if n_loose:
         return (
-            f"corpus folder {name} holds {n_loose} sound files beside no label folder: move them into a sub-folder for "
+            f"corpus folder {name} holds {n_loose} recordings beside no label folder: move them into a sub-folder for "
             f"each label, or write a {CLIPS_CSV} with path and label"
         )
     return (
-        f"corpus folder {name} holds no recordings ({' '.join(SOUND_SUFFIXES)}): add a sub-folder for each label, or a "
-        f"{CLIPS_CSV} with path and label"
+        f"corpus folder {name} holds no recordings ({' '.join((*SOUND_SUFFIXES, *VIDEO_SUFFIXES))}): add a sub-folder "
+        f"for each label, or a {CLIPS_CSV} with path and label"
     )

@@ -1,5 +1,6 @@
 """The sections of params.yaml -> the representation that they choose."""
 
+from pipeline.features.faces import Faces, choose_faces
 from pipeline.features.hand_built import HandBuiltSpec
 from pipeline.features.representations import HandBuilt, ImageSpec, OwnRange, Picture, Representation, Stack
 from pipeline.features.spectrogram import SpectrogramSpec
@@ -13,10 +14,13 @@ def choose_representation(
     image: sections.Image,
     stack: sections.Stack,
     features: sections.Features,
+    faces: sections.Faces,
     *,
     sample_rate: int,
-) -> Representation:
+) -> Representation | Faces:
     """Put together what `representation.kind` names from its own sections; the others are not looked at."""
+    if frames := choose_faces(chosen, image, faces, sample_rate=sample_rate):
+        return frames
     if chosen.kind == "image":
         return _picture(chosen, spectrogram, image, sample_rate)
     if chosen.kind == "stack":

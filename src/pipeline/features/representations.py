@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.features.faces import Faces
 from pipeline.features.hand_built import FEATURES, HandBuiltSpec, hand_built_features, spectrogram_of
 from pipeline.features.ranges import own_range
 from pipeline.features.scratch import Scratch
@@ -273,7 +274,7 @@ def stack_of(attributes: Mapping[str, Any]) -> StackSpec:
     return StackSpec(channels=tuple(channels), **values)
 
 
-def reached_hz(representation: Representation, n_samples: int) -> float:
+def reached_hz(representation: Representation | Faces, n_samples: int) -> float:
     """True frequency, Hz, up to which a block of `n_samples` is looked at; above half the rate there is nothing."""
     stretch = representation.resample_samples / n_samples if representation.resample_samples else 1.0
     return min(representation.max_hz * stretch, representation.sample_rate / 2)

@@ -60,9 +60,12 @@ def load_model(folder: Path) -> tuple[AnyNetwork, ModelCard, Preparation]:
     Raises
     ------
     ModelError
-        If a file is missing, is not the one that the card names, or does not fit its network.
+        If a file is missing, is not the one that the card names, or does not fit its network, or if it is an
+        estimator's.
     """
     values = read_json(folder / CARD)
+    if "estimator" in values:
+        raise ModelError(f"{folder}: holds an estimator ({values['estimator']}), and no network with layers")
     try:
         card = ModelCard(**{**values, "classes": tuple(values["classes"]), "shape": tuple(values["shape"])})
     except (TypeError, KeyError) as error:

@@ -15,6 +15,7 @@ from pipeline.console import say
 from pipeline.errors import ModelError
 from pipeline.models.preparation import Preparation, blank_preparation
 from pipeline.models.recurrent import AnyNetwork, SequenceNetwork
+from pipeline.store.rendered import PIXEL_KINDS
 
 Item = TypeVar("Item")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
@@ -107,7 +108,7 @@ def refuse_unfit_shape(network: AnyNetwork, name: str, shape: Sequence[int], *, 
     ModelError
         If the network cannot take them.
     """
-    dtype = np.uint8 if kind == "image" else np.float32
+    dtype = np.uint8 if kind in PIXEL_KINDS else np.float32
     blank = np.zeros((2, *shape), dtype=dtype)
     preparation = blank_preparation(kind, shape, normalise=normalise)
     with explained_unfit(name, shape, kind=kind):
@@ -123,11 +124,18 @@ def explained_unfit(name: str, shape: Sequence[int], *, kind: str) -> Iterator[N
         yield
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         reason = " ".join(str(error).split())[:120]
-        size = f"{shape[0]} x {shape[1]} pixels" if kind == "image" else " x ".join(str(n) for n in shape)
+        size = f"{shape[0]} x {shape[1]} pixels" if kind in PIXEL_KINDS else " x ".join(str(n) for n in shape)
+        pixels = "set image.height and image.width to the size that it was made for, 224 for most"
         fix = {
-            "image": "set image.height and image.width to the size that it was made for, 224 for most",
+            "image": pixels,
+            "faces": pixels,
             "stack": "set stack.height and stack.width to the size that it was made for, 224 for most",
             "features": "use fc2 or fc3 or softmax, or another representation.kind",
         }[kind]
-        what = {"image": f"images of {size}", "stack": f"stacks of {size}", "features": f"{size} hand-built features"}
+        what = {
+            "image": f"images of {size}",
+            "faces": f"images of {size}",
+            "stack": f"stacks of {size}",
+            "features": f"{size} hand-built features",
+        }
         raise ModelError(f"model.name: {name} cannot take {what[kind]} ({reason}): {fix}") from None

@@ -27,7 +27,7 @@ from pipeline.errors import ModelError
 from pipeline.features.anomalies import Replacements, fit_replacements
 from pipeline.features.whitening import Whitening, fit_whitening, whiten_each
 from pipeline.store.files import written_whole
-from pipeline.store.rendered import Rendered
+from pipeline.store.rendered import PIXEL_KINDS, Rendered
 
 Doubles = NDArray[np.float64]
 
@@ -52,7 +52,7 @@ class Scale:
 class Preparation:
     """The way from rendered values to a network's input, with all that was fitted."""
 
-    kind: str = "image"  # of what was rendered: image, stack or features
+    kind: str = "image"  # of what was rendered: image, stack, features or faces
     normalise: str
     whiten: str = "none"
     scale: Scale | None = None
@@ -67,7 +67,7 @@ class Preparation:
         ModelError
             If the normalisation is none, or has not been fitted.
         """
-        if self.kind == "image":
+        if self.kind in PIXEL_KINDS:
             return self._pixels(torch.from_numpy(values).to(device))
         entering = self.before_scale(values)
         if self.kind == "features" and self.scale is not None:
@@ -112,7 +112,7 @@ class Preparation:
 
 def input_shape_of(kind: str, shape: Sequence[int]) -> tuple[int, ...]:
     """Shape in which rendered values enter a network: (n_channels, height, width), or (n,) of features."""
-    return (shape[2], shape[0], shape[1]) if kind == "image" else tuple(shape)
+    return (shape[2], shape[0], shape[1]) if kind in PIXEL_KINDS else tuple(shape)
 
 
 def n_channels_of(kind: str, shape: Sequence[int]) -> int:
@@ -153,7 +153,7 @@ def fit_preparation(
         own = Preparation(kind=kind, normalise=normalise, whiten=whiten, whitening=whitening)
     if normalise not in FITTED:
         return own, n_anomalous
-    axis = -1 if kind == "image" else 1
+    axis = -1 if kind in PIXEL_KINDS else 1
     batches = (np.moveaxis(own.before_scale(part), axis, 0) for part in _parts(rendered, block_ids))
     scale = _fit_scale(batches, divides=normalise == "standard")
     return (

@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pipeline.params.fitted import find_estimator_problems, find_head_problems
-from pipeline.params.represented import find_entry_problems, find_representation_problems
+from pipeline.params.represented import PIXELS, find_entry_problems, find_representation_problems
 from pipeline.params.sections import Params, Use
 from pipeline.params.sequential import find_sequence_problems
 
@@ -15,12 +15,18 @@ LEAK = "augmented_before_split"  # in split.allow_leaks
 def find_contradictions(params: Params) -> list[str]:
     """Contradictions between keys that are each valid alone, one line each."""
     found = find_representation_problems(params) + _run_problems(params) + _augment_problems(params)
+    found += _evaluate_problems(params)
     if not (params.data.root == "data/raw" or Path(params.data.root).is_absolute()):
         found.append(f"data.root: must be data/raw or an absolute path, not {params.data.root!r}")
     if params.demo.max_seconds < params.demo.min_seconds:
         found.append(f"demo.max_seconds: {params.demo.max_seconds} is below demo.min_seconds {params.demo.min_seconds}")
     cut = params.slice
-    if cut.slide_seconds > cut.block_seconds and cut.tail == "align" and not cut.whole_clips:
+    if cut.whole_clips and cut.random_blocks:
+        found.append(
+            "slice.random_blocks: with whole_clips there is one place for a block: set one of the two to 0 or false"
+        )
+    is_sliding = not (cut.whole_clips or cut.random_blocks)
+    if cut.slide_seconds > cut.block_seconds and cut.tail == "align" and is_sliding:
         found.append("slice.tail: align would overlap blocks that slice.slide_seconds keeps apart: use drop")
     found += find_head_problems(params)
     return found + [problem for name in params.members for problem in _member_problems(params, name)]
@@ -49,12 +55,29 @@ def _run_problems(params: Params) -> list[str]:
     return found
 
 
+def _evaluate_problems(params: Params) -> list[str]:
+    """What the evaluation asks for and the runs do not give."""
+    how, known = params.evaluate, (*params.runs.members, *params.runs.heads)
+    among = ", ".join(known)
+    found = [
+        f"evaluate.ensembles.{name}: {one!r} is not run: name some of {among}, or add it to runs.members or heads"
+        for name, listed in how.ensembles.items()
+        for one in listed
+        if one not in known
+    ]
+    if how.calibrate == "validation" and params.split.validation == "none":
+        found.append(
+            "evaluate.calibrate: validation needs a validation side: set split.validation, or set calibrate to none"
+        )
+    return found
+
+
 def _augment_problems(params: Params) -> list[str]:
     sound, kind = params.augment.sound, params.representation.kind
     found = [
         f"augment.{name}: alters pixels, and representation.kind is {kind}: set it to 0"
         for name, value in params.augment.of_images.items()
-        if value and kind != "image"
+        if value and kind not in PIXELS
     ]
     if sound in ("none", ()):
         return found

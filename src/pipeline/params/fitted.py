@@ -24,6 +24,8 @@ def find_estimator_problems(params: Params, model: Model) -> list[str]:
     found = []
     if model.weights != "random":
         found.append(f"model.weights: {model.name} starts from nothing: set it to random")
+    layers = {**model.options, **({"frozen": model.frozen} if model.frozen else {})}
+    found += [f"model.{name}: {model.name} has no layers: leave it as committed" for name in layers]
     found += [
         f"augment.{name}: alters images anew in every epoch, and {model.name} is fitted once: set it to 0"
         for name, value in params.augment.of_images.items()

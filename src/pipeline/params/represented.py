@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from pipeline.params.sections import Features, Model, Params, Spectrogram, Stack
 
+PIXELS = ("image", "faces")  # kinds that are bytes of colours
 LEAST_RESAMPLED = 1000  # samples: fewer hold no spectrogram
 
 
@@ -22,6 +23,8 @@ def find_representation_problems(params: Params) -> list[str]:
         return [*found, *_of_spectrogram(params.spectrogram, rate, n_samples), *_of_range(params)]
     if chosen.kind == "stack":
         return [*found, *_of_stack(params.stack, rate, n_samples)]
+    if chosen.kind == "faces":
+        return [*found, *_of_faces(params)]
     if chosen.resample_samples:
         found.append(
             "representation.resample_samples: hand-built features are in Hz and seconds, which resampling makes "
@@ -33,13 +36,13 @@ def find_representation_problems(params: Params) -> list[str]:
 def find_entry_problems(model: Model, kind: str) -> list[str]:
     """Contradictions between a member's model and the kind of what enters it."""
     found = []
-    if kind != "image" and model.normalise in ("imagenet", "unit"):
+    if kind not in PIXELS and model.normalise in ("imagenet", "unit"):
         found.append(
             f"model.normalise: {model.normalise} is of pixels, and representation.kind is {kind}: set it to standard "
             "or mean"
         )
     if kind != "stack" and model.whiten != "none":
-        why = "images are bytes of colours" if kind == "image" else "hand-built features have no bands"
+        why = "images are bytes of colours" if kind in PIXELS else "hand-built features have no bands"
         found.append(f"model.whiten: {model.whiten} is for representation.kind stack, for {why}: set it to none")
     return found
 
@@ -62,6 +65,16 @@ def _of_range(params: Params) -> Iterator[str]:
     image = params.image
     if image.low_percentile >= image.high_percentile:
         yield f"image.low_percentile: {image.low_percentile} is not below high_percentile {image.high_percentile}"
+
+
+def _of_faces(params: Params) -> Iterator[str]:
+    if params.representation.resample_samples:
+        yield "representation.resample_samples: resamples sound, and representation.kind is faces: set it to 0"
+    if params.augment.sound not in ("none", ()):
+        yield (
+            "augment.sound: alters sound, and representation.kind faces shows the frames of the recording: set it to "
+            "none (augment.brightness, contrast and grey alter pictures)"
+        )
 
 
 def _of_stack(stack: Stack, rate: int, n_samples: int | None) -> Iterator[str]:

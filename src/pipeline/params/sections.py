@@ -134,6 +134,8 @@ class Slice(Section):
     slide_seconds: float = Field(ge=0.01, le=60)
     short_clips: Literal["repeat", "pad", "reject"]
     tail: Literal["drop", "align"]
+    random_blocks: int = Field(ge=0, le=10_000)
+    seed: Seed
     silent_blocks: Literal["keep", "drop"]
     silent_below_lu: float = Field(ge=10, le=100)
 
@@ -155,7 +157,7 @@ Axis = Literal["mel", "slaney", "bark", "erb", "log", "linear"]
 class Representation(Section):
     """What a block becomes."""
 
-    kind: Literal["image", "stack", "features"]
+    kind: Literal["image", "stack", "features", "faces"]
     resample_samples: int = Field(ge=0, le=10_000_000)
 
 
@@ -237,6 +239,12 @@ class Features(Section):
     hop_seconds: float = Field(ge=0.001, le=1)
     min_pitch_hz: float = Field(ge=20, le=1000)
     max_pitch_hz: float = Field(ge=50, le=4000)
+
+
+class Faces(Section):
+    """Video frames -> pixels."""
+
+    crop: Literal["none", "square"]
 
 
 class Use(Section):
@@ -324,6 +332,18 @@ class Split(Section):
         return {"kfold": self.n_folds ** len(self.fields), "holdout": 1, "matched": 1}.get(self.method)
 
 
+class Estimator(Section):
+    """What can be chosen of estimators; each looks at its own keys only."""
+
+    kernel: Literal["rbf", "linear"] = "rbf"
+    C: float = Field(1.0, gt=0, le=1000000)
+    gamma: Annotated[float, Field(gt=0, le=1000000)] | None = None
+    n_mixtures: int = Field(7, ge=1, le=1000)
+    covariance: Literal["full", "diagonal"] = "full"
+    regularisation: float = Field(0.01, ge=0, le=1)
+    priors: Literal["empirical", "equal"] = "empirical"
+
+
 def _checked_extent(value: object, info: ValidationInfo) -> object:
     """Whole numbers: one, or a list of height and width."""
     least = 0 if info.field_name in ("padding", "pool", "pool_stride") else 1
@@ -365,18 +385,6 @@ class ConvolutionLayer(Section):
     batch_norm: bool = False
     pool: Extent = 0
     pool_stride: Extent = 0
-
-
-class Estimator(Section):
-    """What can be chosen of estimators; each looks at its own keys only."""
-
-    kernel: Literal["rbf", "linear"] = "rbf"
-    C: float = Field(1.0, gt=0, le=1000000)
-    gamma: Annotated[float, Field(gt=0, le=1000000)] | None = None
-    n_mixtures: int = Field(7, ge=1, le=1000)
-    covariance: Literal["full", "diagonal"] = "full"
-    regularisation: float = Field(0.01, ge=0, le=1)
-    priors: Literal["empirical", "equal"] = "empirical"
 
 
 class Model(Section):
@@ -440,6 +448,10 @@ class Evaluate(Section):
 
     n_resamples: int = Field(ge=100, le=100000)
     seed: Seed
+    aggregate: Literal["mean", "product", "vote", "belief", "last"]
+    members_mean: Literal["probabilities", "logits"]
+    ensembles: Mapping[Name, Names]
+    calibrate: Literal["none", "validation"]
 
 
 class Report(Section):
@@ -521,6 +533,7 @@ class Params(Section):
     image: Image
     stack: Stack
     features: Features
+    faces: Faces
     augment: Augment
     split: Split
     model: Model

@@ -47,7 +47,8 @@ def plan_work(params: Params) -> tuple[str, bool]:
     needs = [*sound_needs(job), *model_needs(job)]
     devices = {costs.device for costs in job.networks.values()}
     machine = present_machine(Path.cwd(), devices=devices)
-    lacking, refused = misfits(needs, machine), refusals(job)
+    lacking = misfits(needs, machine, are_drawn=params.slice.random_blocks > 0)
+    refused = refusals(job)
     return page(needs, job, machine, misfits=lacking, refusals=refused), not (lacking or refused)
 
 

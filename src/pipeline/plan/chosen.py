@@ -1,11 +1,12 @@
 """The representation that parameters choose."""
 
 from pipeline.features.chosen import choose_representation
+from pipeline.features.faces import Faces
 from pipeline.features.representations import Representation
 from pipeline.params.sections import Params
 
 
-def representation_of(params: Params) -> Representation:
+def representation_of(params: Params) -> Representation | Faces:
     """What the parameters make of a block."""
     return choose_representation(
         params.representation,
@@ -13,5 +14,6 @@ def representation_of(params: Params) -> Representation:
         params.image,
         params.stack,
         params.features,
+        params.faces,
         sample_rate=params.audio.sample_rate,
     )

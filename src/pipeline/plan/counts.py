@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.audio.blocks import cut_clip
+from pipeline.audio.blocks import count_drawn, cut_clip
 from pipeline.augment.variants import altered_samples, chosen_variants
 from pipeline.params.sections import Params, Slice, Split, Use
 from pipeline.plan.survey import ExpectedClip
@@ -74,9 +74,12 @@ def _by_role(clips: Sequence[ExpectedClip], numbers: Sequence[int], params: Para
 def _n_blocks(n_samples: int, chosen: Slice, sample_rate: int) -> int:
     if chosen.whole_clips:
         return 1
+    block = round(chosen.block_seconds * sample_rate)
+    if chosen.random_blocks and n_samples >= block:
+        return count_drawn(n_samples, block, chosen.random_blocks)
     cut = cut_clip(
         n_samples,
-        block_samples=round(chosen.block_seconds * sample_rate),
+        block_samples=block,
         slide_samples=chosen.slide_seconds * sample_rate,
         short_clips=chosen.short_clips,
         tail=chosen.tail,

@@ -24,6 +24,7 @@ LESS_DISK = {
     "fingerprint_clips": "name fewer corpora",
     "slice_blocks": "raise slice.slide_seconds",
     "render_spectrograms": "lower height and width of image or stack, or raise slice.slide_seconds",
+    "sample_frames": "lower image.height and image.width, or raise slice.slide_seconds",
     "split_blocks": "lower split.n_folds or raise slice.slide_seconds",
     "train_model": "name fewer runs.folds or runs.members, or choose a smaller model.name",
     "predict_blocks": "name fewer runs.folds or runs.members, or raise slice.slide_seconds",
@@ -35,6 +36,7 @@ LESS_MEMORY = {
     "match_clips": "name fewer corpora",
     "normalize_loudness": "lower machine.workers or raise slice.slide_seconds",
     "render_spectrograms": "lower machine.workers, or height and width of image or stack",
+    "sample_frames": "lower machine.workers, or image.height and image.width",
     "train_model": "lower train.batch_images, or choose a smaller model.name",
     "predict_blocks": "raise slice.slide_seconds, or choose a smaller model.name",
     "train_head": "fit heads on logits, or with covariance diagonal",
@@ -42,9 +44,13 @@ LESS_MEMORY = {
 FEWER_BLOCKS = "raise slice.slide_seconds"
 
 
-def misfits(needs: Sequence[Need], machine: Machine) -> list[str]:
-    """Name, a line each, what does not fit: the stage, what it needs, what is there and what to change."""
-    return [*_disk_misfits(needs, machine), *_memory_misfits(needs, machine)]
+def misfits(needs: Sequence[Need], machine: Machine, *, are_drawn: bool = False) -> list[str]:
+    """Name, a line each, what does not fit: the stage, what it needs, what is there and what to change.
+
+    `are_drawn` says that blocks lie at random places, so that fewer of them are a matter of another parameter.
+    """
+    found = [*_disk_misfits(needs, machine), *_memory_misfits(needs, machine)]
+    return [line.replace(FEWER_BLOCKS, "lower slice.random_blocks") if are_drawn else line for line in found]
 
 
 def cached_bytes(needs: Sequence[Need], machine: Machine) -> int:

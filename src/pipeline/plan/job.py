@@ -58,7 +58,12 @@ class Job:
     @property
     def item(self) -> str:
         """What a block is called once it is rendered."""
-        return "image" if self.params.representation.kind == "image" else "block"
+        return {"image": "image", "faces": "frame"}.get(self.params.representation.kind, "block")
+
+    @property
+    def is_of_video(self) -> bool:
+        """Whether blocks become frames of their videos."""
+        return self.params.representation.kind == "faces"
 
     @property
     def longest_block(self) -> int:

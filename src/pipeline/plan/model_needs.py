@@ -9,6 +9,8 @@ from pipeline.runs import PREDICT_BATCH
 from pipeline.words import amount
 
 DRAW_SECONDS = 1e-7  # of one unit in one resample
+N_RULES = 5  # from blocks to clips
+CALIBRATION_DRAWS = 5_000_000  # of units, of one interval of a calibration error
 SKLEARN_BYTES = 80_000_000
 
 
@@ -211,9 +213,11 @@ def _baselines(job: Job) -> Need:
 
 def _evaluate(job: Job) -> Need:
     n_runs = len(job.params.runs.folds) * len(job.networks)
-    # blocks and clips; each member and head, the members' mean and three baselines
-    levels = 2 * (len(job.networks) + len(job.heads) + 4)
-    drawing = levels * job.params.evaluate.n_resamples * job.counts.n_units * DRAW_SECONDS
+    how, n_units = job.params.evaluate, job.counts.n_units
+    # blocks and clips of each member, their mean (also without temperatures), heads, ensembles, three baselines; rules
+    levels = 2 * (len(job.networks) + len(job.heads) + 4 + len(how.ensembles) + (how.calibrate != "none")) + N_RULES
+    calibrating = min(how.n_resamples, max(100, CALIBRATION_DRAWS // max(n_units, 1)))
+    drawing = levels * (how.n_resamples + calibrating) * n_units * DRAW_SECONDS
     names = n_runs * job.sides.rows * 2 * (job.counts.name_bytes + 60)
     reading = (len(job.params.runs.folds) + n_runs) * job.split_seconds
     return Need(

@@ -116,9 +116,10 @@ def _measured_as(job: Job, name: str, n_timed: int, device: str) -> str:
     model, _, _ = job.params.of_member(name)
     if model.is_estimator:
         return f"{name}: {model.name}, fitted to {amount(n_timed, 'made block')}"
-    timed = f"steps of {amount(n_timed, job.item)}"
-    counted = "not tried but counted layer by layer, for its weights are more than the free memory takes"
-    return f"{name}: {model.name} on {device}, {timed if n_timed else counted}"
+    if not n_timed:
+        how = "not tried but counted layer by layer, for its weights are more than the free memory takes"
+        return f"{name}: {model.name} on {device}, {how}"
+    return f"{name}: {model.name} on {device}, steps of {amount(n_timed, job.item)}"
 
 
 def _assumptions(job: Job, machine: Machine) -> str:

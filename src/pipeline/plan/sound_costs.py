@@ -20,6 +20,7 @@ from pipeline.corpora import Listing, Recording
 from pipeline.corpora.demo import draw_conditions, render_clip
 from pipeline.duplicates.fingerprints import fingerprint_corpus
 from pipeline.errors import CorpusError
+from pipeline.features.faces import Faces
 from pipeline.listing import list_spectrograms
 from pipeline.normalize import normalize_corpus
 from pipeline.params.sections import Params
@@ -27,8 +28,10 @@ from pipeline.plan.chosen import representation_of
 from pipeline.plan.speeds import fit_seconds, hashed_per_second, match_seconds, start_of, timed, written_per_second
 from pipeline.plan.survey import ExpectedClip, Survey, sample_of
 from pipeline.render import render_corpus
+from pipeline.sampling import sample_frames
 from pipeline.slicing import slice_corpus
-from pipeline.store.paths import blocks_csv, clips_csv
+from pipeline.store.arrays import encode_texts, new_arrays
+from pipeline.store.paths import blocks_csv, clips_csv, frames_h5
 from pipeline.store.rendered import Rendered, open_rendered
 from pipeline.store.tables import Block, Clip, read_rows, write_rows
 
@@ -58,6 +61,7 @@ class SoundCosts:
     base_bytes: int  # of a process without torch
     base_torch_bytes: int
     alter_per_second: float  # s per second of altered sound; 0 where none is
+    frames_per_second: float  # s per second of video; 0 where no frames are sampled
     measured_seconds: float  # of sound
     measured_blocks: int
     on_real_sound: bool
@@ -71,7 +75,7 @@ def measured_sound(survey: Survey, params: Params) -> Iterator[tuple[SoundCosts,
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         with contextlib.redirect_stderr(io.StringIO()):  # the jobs' own progress
             costs = _measure(survey, root, params)
-            listed = list_spectrograms([SAMPLE])
+            listed = list_spectrograms([SAMPLE], kind=params.representation.kind)
         with open_rendered(listed) as images:
             yield costs, images, [block.block_id for block in read_rows(blocks_csv(SAMPLE), Block)]
 
@@ -86,6 +90,7 @@ def _measure(survey: Survey, root: Path, params: Params) -> SoundCosts:
     warm, _ = timed(lambda: _normalise_and_render(params))  # imports, and tables that are made once
     n_blocks = _cut_sample(clips, min(MOST_BLOCKS, max(2, int(TIMED_SECONDS / warm))), params)
     loudness, render = _normalise_and_render(params)
+    frames = _measure_frames(root if is_real else None, params)
     return SoundCosts(
         demo_per_second=_measure_demo(params) if "demo" in params.corpora else 0.0,
         collect_per_second=collect,
@@ -93,7 +98,7 @@ def _measure(survey: Survey, root: Path, params: Params) -> SoundCosts:
         match_per_print=match_seconds(),
         loudness_per_block=loudness / n_blocks,
         render_per_block=render / n_blocks,
-        thumbnail_per_block=_measure_thumbnails() / n_blocks,
+        thumbnail_per_block=_measure_thumbnails(params) / n_blocks,
         fit_per_value=fit_seconds(),
         written_per_second=written_per_second(),
         hashed_per_second=hashed_per_second(),
@@ -102,6 +107,7 @@ def _measure(survey: Survey, root: Path, params: Params) -> SoundCosts:
         base_bytes=base,
         base_torch_bytes=base_torch,
         alter_per_second=_measure_altering(params),
+        frames_per_second=frames,
         measured_seconds=seconds,
         measured_blocks=n_blocks,
         on_real_sound=is_real,
@@ -226,9 +232,35 @@ def _measure_demo(params: Params) -> float:
     return timed(lambda: render_clip(middling, seed=demo.seed))[0] / middling.seconds
 
 
-def _measure_thumbnails() -> float:
+def _measure_frames(root: Path | None, params: Params) -> float:
+    """Sample the frames of the sample: seconds per second of video; without recordings they are made, at no cost."""
+    faces = representation_of(params)
+    if not isinstance(faces, Faces):
+        return 0.0
+    if root is None:
+        _make_frames(faces)
+        return 0.0
+    folder = root
+    try:
+        seconds, _ = timed(lambda: sample_frames(SAMPLE, faces, folder=folder, n_workers=1))
+    except CorpusError as error:
+        raise CorpusError(str(error).replace(f" {SAMPLE}/", " ", 1)) from None
+    return seconds / sum(clip.n_samples / faces.sample_rate for clip in read_rows(clips_csv(SAMPLE), Clip))
+
+
+def _make_frames(faces: Faces) -> None:
+    names = encode_texts([block.block_id for block in read_rows(blocks_csv(SAMPLE), Block)])
+    pixels = np.random.default_rng(0).integers(0, 256, (len(names), *faces.shape), dtype=np.uint8)
+    with new_arrays(frames_h5(SAMPLE)) as arrays:
+        for name, rows in ((faces.dataset, pixels), ("block_id", names)):
+            arrays.create(name, row_shape=rows.shape[1:], dtype=rows.dtype)
+            arrays.append(name, rows)
+        arrays.finish({**faces.attributes(), "least_source_rate": 1, "most_source_rate": 1})
+
+
+def _measure_thumbnails(params: Params) -> float:
     """Seconds of the thumbnails of all images of the sample, reading them too."""
-    with open_rendered(list_spectrograms([SAMPLE])) as images:
+    with open_rendered(list_spectrograms([SAMPLE], kind=params.representation.kind)) as images:
         if images.kind == "features":  # which have no thumbnails
             return 0.0
         names = [block.block_id for block in read_rows(blocks_csv(SAMPLE), Block)]

@@ -7,6 +7,7 @@ from pipeline.duplicates.index import ENTRIES_AT_ONCE, MOST_NEIGHBOURS
 from pipeline.parallel import JOBS_PER_WORKER
 from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, ROW_SECONDS, Job, Need, block_bytes, rows_in_chunks
+from pipeline.sampling import RUN_BYTES
 from pipeline.store.arrays import SOUND_CHUNK
 from pipeline.store.sound import PIECE_SAMPLES, RUN_BLOCKS, RUN_SAMPLES
 from pipeline.words import amount, duration
@@ -21,12 +22,22 @@ PRINTING_BYTES = 8_000_000  # of the frames and spectra that a worker has at han
 INDEX_BYTES, SORTING_BYTES, CHANCE_BYTES = 22, 70, 120
 CHANCE = 7e-9  # such pairs, by the square of the number of sub-fingerprints
 CHANCE_SECONDS = 1e-6
+DECODER_BYTES = 100_000_000  # of a worker that decodes a video of 1920 x 1080 pixels: frames that wait for their turn
 
 
 def sound_needs(job: Job) -> list[Need]:
     """Estimate the stages up to the images, in the order in which they run."""
     demo = [_synthesize(job)] if any(clip.corpus == "demo" for clip in job.survey.clips) else []
-    return [*demo, _collect(job), _fingerprint(job), _match(job), _slice(job), _normalize(job), _render(job)]
+    return [
+        *demo,
+        _collect(job),
+        _fingerprint(job),
+        _match(job),
+        _slice(job),
+        _normalize(job),
+        _render(job),
+        _sample(job),
+    ]
 
 
 def _synthesize(job: Job) -> Need:
@@ -161,9 +172,10 @@ def _normalize(job: Job) -> Need:
 
 
 def _render(job: Job) -> Need:
+    if job.is_of_video:
+        return _nothing(job, "render_spectrograms", job.sound.start_torch_seconds)
     n, image = job.n_rendered, block_bytes(job.params)
-    names = 1024 * job.counts.name_bytes * len(job.params.corpora)
-    disk = n * (image + 24) + rows_in_chunks(n, 1024) * job.counts.name_bytes + names
+    disk = _rendered_bytes(job)
     return Need(
         stage="render_spectrograms",
         runs=len(job.params.corpora),
@@ -176,6 +188,39 @@ def _render(job: Job) -> Need:
         + _held_while_rendering(job, image)
         + job.altering_memory,
     )
+
+
+def _sample(job: Job) -> Need:
+    if not job.is_of_video:
+        return _nothing(job, "sample_frames", job.sound.start_seconds)
+    n = job.counts.n_blocks
+    waiting = min(n * block_bytes(job.params), job.workers * JOBS_PER_WORKER * RUN_BYTES)
+    return Need(
+        stage="sample_frames",
+        runs=len(job.params.corpora),
+        items=amount(n, job.item),
+        seconds=len(job.params.corpora) * job.sound.start_seconds
+        + job.together(job.survey.seconds * job.sound.frames_per_second, _rendered_bytes(job)),
+        disk=_rendered_bytes(job),
+        memory=job.sound.base_bytes
+        + n * (ROW_MEMORY["block"] + ROW_MEMORY["place"] + 2 * job.counts.name_bytes)
+        + waiting
+        + job.workers * DECODER_BYTES,
+    )
+
+
+def _nothing(job: Job, stage: str, start_seconds: float) -> Need:
+    """A stage that writes a file without blocks for each corpus: they become something else."""
+    n = len(job.params.corpora)
+    memory = job.sound.base_bytes
+    return Need(stage=stage, runs=n, items="none", seconds=n * start_seconds, disk=n * FILE_BYTES, memory=memory)
+
+
+def _rendered_bytes(job: Job) -> int:
+    """Bytes of all blocks as they are rendered, with their names."""
+    n = job.n_rendered
+    names = 1024 * job.counts.name_bytes * len(job.params.corpora)
+    return n * (block_bytes(job.params) + 24) + rows_in_chunks(n, 1024) * job.counts.name_bytes + names
 
 
 def _held_while_rendering(job: Job, image: int) -> int:
@@ -194,6 +239,8 @@ def _held_while_rendering(job: Job, image: int) -> int:
         for one in chosen.spectrograms
     )
     sound = 4 * (block + (in_run - 1) * min(slide, block))
+    if params.slice.random_blocks:
+        sound = 4 * max(block, RUN_SAMPLES)
     return round(round_of_runs * (sound + in_run * image) + job.workers * (frames + 8 * image))
 
 

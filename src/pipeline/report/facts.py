@@ -14,6 +14,13 @@ from pipeline.store.paths import model_folder, rejected_csv, run_key
 from pipeline.store.tables import Rejected, SpectrogramFile, read_rows
 
 Values = Mapping[str, Any]
+CLIP_ANSWERS = {
+    "mean": "mean of probabilities",
+    "product": "product of probabilities",
+    "vote": "vote",
+    "belief": "belief, updated in the order of time",
+    "last": "last one's",
+}
 MOST_REASONS = 10  # for rejecting recordings; the rest are counted together
 
 
@@ -85,6 +92,8 @@ def seen_as(representation: Values) -> str:
     kind = representation.get("kind", "image")
     if kind == "features":
         return "Hand-built features are no pictures: none is shown."
+    if kind == "faces":
+        return "The frame of the clip's video at the middle of the block."
     n_samples = representation.get("resample_samples", 0)
     relative = f" Blocks of {n_samples} samples, resampled: frequencies and times are relative." if n_samples else ""
     if kind == "stack":
@@ -112,11 +121,18 @@ def representation_facts(representation: Values, sections: Mapping[str, Values])
         ("Blocks", f"{cut['block_seconds']:g} s, one every {cut['slide_seconds']:g} s"),
         ("Shorter clips", f"{cut['short_clips']}; rest of a clip: {cut['tail']}; silent: {cut['silent_blocks']}"),
     ]
+    if n_random := cut.get("random_blocks", 0):
+        blocks = [
+            ("Blocks", f"{cut['block_seconds']:g} s, {n_random} of each clip at random (seed {cut['seed']})"),
+            ("Shorter clips", f"{cut['short_clips']}; silent: {cut['silent_blocks']}"),
+        ]
     if cut.get("whole_clips"):
         blocks = [("Blocks", f"whole clips; silent: {cut['silent_blocks']}")]
     if n_samples := how.get("resample_samples", 0):
         blocks.append(("Resampled", f"each block to {n_samples} samples: frequencies and times below are relative"))
     kind = how.get("kind", "image")
+    if kind == "faces":
+        return Facts("From video to image", [*blocks, *_face_facts(how)])
     of_kind = {"image": _image_facts, "stack": _stack_facts, "features": _feature_facts}[kind]
     return Facts(
         {"image": "From sound to image", "stack": "From sound to stack"}.get(kind, "From sound to features"),
@@ -142,6 +158,15 @@ def _image_facts(how: Values) -> list[tuple[str, str]]:
         ("Frequency axis", f"{how['axis']}, {how['n_bands']} bands from {how['min_hz']:g} to {how['max_hz']:g} Hz"),
         ("Time axis", columns),
         ("Colours", f"{how['n_colours']} of {how['colormap']}, {span}"),
+        ("Image", f"{how['width']} \N{MULTIPLICATION SIGN} {how['height']} pixels"),
+    ]
+
+
+def _face_facts(how: Values) -> list[tuple[str, str]]:
+    seen = "the largest square in its middle" if how["crop"] == "square" else "all of it, whatever its proportions"
+    return [
+        ("Frame", "that which the clip's video shows at the block's middle"),
+        ("Of a frame", seen),
         ("Image", f"{how['width']} \N{MULTIPLICATION SIGN} {how['height']} pixels"),
     ]
 
@@ -189,6 +214,8 @@ def split_facts(metrics: Values, split: Values, sections: Mapping[str, Values]) 
             ),
             ("Validation side", watched),
             ("Seed", str(how["seed"])),
+            ("Clip's answer", f"its blocks' {CLIP_ANSWERS[metrics['aggregate']]}"),
+            ("Members' mean", f"of their {metrics['members_mean']}"),
             ("Intervals", f"95 %, percentile bootstrap over units ({unit} for clips), {resamples} resamples"),
         ],
     )

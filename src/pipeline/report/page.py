@@ -13,12 +13,14 @@ from pipeline.errors import StoreError
 from pipeline.findings import chance_of, figure, find_caveats, heads_in_words, how_to_read, members_alone, what_was_run
 from pipeline.report import facts
 from pipeline.report.curves import curves_page
+from pipeline.report.over_clip import over_clip_page, rule_rows
+from pipeline.report.reliability import calibration_table, reliability_panels, temperature_table
 from pipeline.report.scores import SUMMARIES, confusion_rows, level_page
 from pipeline.report.spectrograms import Picture, Sound, show_classes, show_wrong
 from pipeline.store.files import read_json, written_whole
 from pipeline.store.paths import ANSWERS, METRICS, PLOTS, REPORT, SPECTROGRAMS_LIST, SPLIT_METRICS
 from pipeline.store.rendered import open_rendered
-from pipeline.store.tables import Answer, ClipAnswer, Curve, SpectrogramFile, read_rows
+from pipeline.store.tables import Answer, ClipAnswer, Curve, OverClip, Reliability, SpectrogramFile, read_rows
 
 LEVELS = ("clip", "block")
 # Control characters, surrogates, line separators: none has a glyph, and XML allows few of them.
@@ -101,7 +103,7 @@ def spectrogram_svg(picture: Picture, name: str) -> str:
 
 
 def _numbers(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, Any]:
-    classes = split["classes"]
+    classes, over_clip = split["classes"], read_rows(PLOTS / "over_clip.csv", OverClip)
     return {
         "metrics": metrics,
         "summary": what_was_run(metrics, split),
@@ -114,6 +116,11 @@ def _numbers(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> dict[str, 
         "confusions": {
             level: confusion_rows(read_rows(PLOTS / f"confusion_{level}.csv", Answer), classes) for level in LEVELS
         },
+        "over_clip": over_clip_page(over_clip, chosen=metrics["aggregate"]),
+        "rules": rule_rows(metrics, over_clip),
+        "reliability": reliability_panels(read_rows(PLOTS / "reliability.csv", Reliability), metrics, LEVELS),
+        "calibration": calibration_table(metrics, LEVELS),
+        "temperatures": temperature_table(metrics),
         "curves": curves_page(read_rows(PLOTS / "learning_curves.csv", Curve), n_classes=len(classes)),
     }
 

@@ -70,7 +70,7 @@ def level_page(metrics: Mapping[str, Any], level: str) -> LevelPage:
     """Arrange one level of metrics.json."""
     own = metrics[level]
     baselines = [baseline[level] for baseline in metrics["baselines"].values()]
-    rows = [_row(name, kind, scores) for name, kind, scores in _classifiers(metrics, level)]
+    rows = [_row(name, kind, scores) for name, kind, scores in classifiers(metrics, level)]
     classes = [
         ClassRow(
             label=label,
@@ -91,14 +91,20 @@ def level_page(metrics: Mapping[str, Any], level: str) -> LevelPage:
     )
 
 
-def _classifiers(metrics: Mapping[str, Any], level: str) -> list[tuple[str, str, Mapping[str, Any]]]:
-    """The model first, then its members if there are several, then heads, then the baselines."""
+def classifiers(
+    metrics: Mapping[str, Any], level: str, *, baselines: bool = True
+) -> list[tuple[str, str, Mapping[str, Any]]]:
+    """The model first, then its members if there are several, heads, the named ensembles, and the baselines."""
     members = metrics["members"]
     name = "this model" if len(members) == 1 else f"mean of {len(members)} members"
     found = [(name, MODEL, metrics[level])]
     if len(members) > 1:
         found += [(f"member {member}", MEMBER, scores[level]) for member, scores in members.items()]
     found += [(f"head: {name}", MEMBER, scores[level]) for name, scores in metrics.get("heads", {}).items()]
+    ensembles = metrics.get("ensembles", {})
+    found += [(f"ensemble {ensemble}", MEMBER, scores[level]) for ensemble, scores in ensembles.items()]
+    if not baselines:
+        return found
     return found + [(f"baseline: {name}", BASELINE, scores[level]) for name, scores in metrics["baselines"].items()]
 
 

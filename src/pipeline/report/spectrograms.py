@@ -30,13 +30,13 @@ MOST_PIXELS = 512  # of a picture's side in the page; shown at half of that
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One block's spectrogram, or one channel of it, ready to be drawn with its axes."""
+    """One block's spectrogram, or one channel of it, ready to be drawn with its axes; a frame of a video has none."""
 
     image: NDArray[np.uint8]  # (height, width, 3)
-    bar: NDArray[np.uint8]  # the colours (n_colours, 1, 3), the highest level at the top
-    seconds: Sequence[Tick]
-    hz: Sequence[Tick]
-    decibels: Sequence[Tick]
+    bar: NDArray[np.uint8] | None = None  # the colours (n_colours, 1, 3), the highest level at the top
+    seconds: Sequence[Tick] = ()
+    hz: Sequence[Tick] = ()
+    decibels: Sequence[Tick] = ()
     # What the axes are of: of a block that was resampled to a fixed length, frequencies and times are relative.
     across: str = "seconds"
     up: str = "Hz"
@@ -49,9 +49,14 @@ class Picture:
         return _png(self.image)
 
     @property
+    def has_axes(self) -> bool:
+        """Whether it is a spectrogram."""
+        return self.bar is not None
+
+    @property
     def colours(self) -> str:
-        """The colours as a data URI."""
-        return _png(self.bar)
+        """The colours as a data URI; empty where there are no axes."""
+        return "" if self.bar is None else _png(self.bar)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +136,8 @@ def pictures_of(values: NDArray[Any], representation: Mapping[str, Any], *, n_sa
             _channel_picture(matrix, channel, representation, f"channel {number}", n_samples=n_samples)
             for number, (matrix, channel) in enumerate(channels, start=1)
         ]
+    if kind == "faces":
+        return [Picture(image=values, across="", up="", level="")]
     return [picture_of(values, representation, n_samples=n_samples)]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.errors import ShowError
 from pipeline.params import load_changed, load_params
 from pipeline.show.block import ShownBlock, find_block, nearest
-from pipeline.show.page import draw_page
+from pipeline.show.page import draw_page, save_page
 from pipeline.show.panels import Column, panels_of
 
 
@@ -56,10 +56,7 @@ def show_clip(
         columns.append(Column(name, panels_of(second, beside), second.caption))
     target = out or Path(re.sub(r"[^\w.-]+", "_", Path(clip).name) + ".png")
     page, _ = draw_page(shown.name, columns)
-    try:
-        page.save(target, format="PNG", optimize=True)
-    except OSError as error:
-        raise ShowError(f"{target}: cannot be written ({error.strerror or error})") from None
+    save_page(page, target)
     return f"{target}: {_said(shown)}"
 
 

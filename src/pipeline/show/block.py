@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.blocks import cut_clip, fill_block
+from pipeline.audio.blocks import fill_block
 from pipeline.audio.loudness import Measurement, add_up, gate_powers, mean_lufs, measure
 from pipeline.audio.reading import Sound, read_sound
 from pipeline.collect import clip_id_of
@@ -14,6 +14,7 @@ from pipeline.corpora import list_corpus
 from pipeline.errors import ShowError
 from pipeline.normalize import gain_of
 from pipeline.params import Params
+from pipeline.slicing import place_blocks
 from pipeline.store.paths import corpus_folder
 from pipeline.store.tables import Gain
 
@@ -32,6 +33,8 @@ class ShownBlock:
         Which of the clip's blocks, from 0, and how many there are.
     start
         First sample within the clip.
+    path, middle_seconds
+        Of its recording; and where in it the middle lies of what the block holds of the clip.
     """
 
     name: str
@@ -41,6 +44,8 @@ class ShownBlock:
     n_blocks: int
     start: int
     sample_rate: int
+    path: Path
+    middle_seconds: float
 
     @property
     def caption(self) -> str:
@@ -69,16 +74,19 @@ def find_block(clip: str, params: Params, *, number: int | None, at: float | Non
     AudioError
         If the recording cannot be read.
     """
-    name, sound = _read(clip, params)
+    name, path, begins, sound = _read(clip, params)
     rate, chosen = params.audio.sample_rate, params.slice
     n_samples = len(sound.pieces)
     length = n_samples if chosen.whole_clips else round(chosen.block_seconds * rate)
-    cut = cut_clip(
+    cut = place_blocks(
+        name,
         n_samples,
         block_samples=length,
         slide_samples=chosen.slide_seconds * rate,
         short_clips=chosen.short_clips,
         tail=chosen.tail,
+        random_blocks=0 if chosen.whole_clips else chosen.random_blocks,
+        seed=chosen.seed,
     )
     if not cut.starts:
         raise ShowError(
@@ -93,7 +101,8 @@ def find_block(clip: str, params: Params, *, number: int | None, at: float | Non
     if number >= len(starts):
         raise ShowError(f"{name}: has {len(starts)} blocks, 0 to {len(starts) - 1}: there is no block {number}")
     start = int(starts[number])
-    samples = _span(sound, start, min(start + length, n_samples))
+    end = min(start + length, n_samples)
+    samples = _span(sound, start, end)
     if cut.fill != "none":
         samples = fill_block(samples, n_samples=length, fill=cut.fill)
     return ShownBlock(
@@ -104,14 +113,17 @@ def find_block(clip: str, params: Params, *, number: int | None, at: float | Non
         n_blocks=len(starts),
         start=start,
         sample_rate=rate,
+        path=path,
+        middle_seconds=begins + (start + end) / 2 / rate,
     )
 
 
-def _read(clip: str, params: Params) -> tuple[str, Sound]:
+def _read(clip: str, params: Params) -> tuple[str, Path, float, Sound]:
+    """The clip's name, its recording, where it starts in that, seconds, and its sound."""
     rate, max_seconds = params.audio.sample_rate, 3600 * params.audio.max_hours
     path = Path(clip)
     if path.is_file():
-        return path.name, read_sound(path, sample_rate=rate, max_seconds=max_seconds)
+        return path.name, path, 0.0, read_sound(path, sample_rate=rate, max_seconds=max_seconds)
     corpus, _, inside = clip.partition("/")
     folder = corpus_folder(params.data.root, corpus)
     if not inside or not folder.is_dir():
@@ -132,7 +144,7 @@ def _read(clip: str, params: Params) -> tuple[str, Sound]:
         end_seconds=own.end_seconds,
         max_seconds=max_seconds,
     )
-    return clip, sound
+    return clip, folder / own.path, own.start_seconds or 0.0, sound
 
 
 def _loudest(sound: Sound, starts: NDArray[np.int64], length: int, rate: int) -> int:

@@ -11,6 +11,7 @@ LOUDNESS = Path("data/processed/loudness")
 FINGERPRINTS = Path("data/processed/fingerprints")
 DUPLICATES = Path("data/processed/duplicates.csv")
 SPECTROGRAMS = Path("data/processed/spectrograms")
+FRAMES = Path("data/processed/frames")
 SPECTROGRAMS_LIST = Path("data/processed/spectrograms.csv")
 SPLIT = Path("data/processed/split.csv")
 SPLIT_METRICS = Path("metrics/split.json")
@@ -76,6 +77,11 @@ def fingerprints_h5(corpus: str) -> Path:
 def spectrograms_h5(corpus: str) -> Path:
     """Rendered blocks of a corpus, in the order of its blocks."""
     return SPECTROGRAMS / f"{corpus}.h5"
+
+
+def frames_h5(corpus: str) -> Path:
+    """Frames that the videos of a corpus show, in the order of its blocks."""
+    return FRAMES / f"{corpus}.h5"
 
 
 def run_key(fold: int, member: str) -> str:

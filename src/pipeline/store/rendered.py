@@ -9,16 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
-from pipeline.store.arrays import attributes_of, decode_texts, digest_of, open_arrays, reading
+from pipeline.store.arrays import attributes_of, decode_texts, digest_of, new_arrays, open_arrays, reading
 from pipeline.store.tables import SpectrogramFile
 
 # What of a rendered file's attributes says how its images came about; the rest says from which sound.
 SOURCES = ("complete", "sound_sha256", "least_source_rate", "most_source_rate", "reached_hz")
+# Kinds that are bytes of colours (height, width, 3); the others are floats.
+PIXEL_KINDS = frozenset({"image", "faces"})
 
 
 def dataset_of(file: Any) -> str:
-    """Name of the dataset of a rendered file that holds its blocks: images (bytes) or features (float32)."""
-    return "images" if "images" in file else "features"
+    """Name of the dataset of a rendered file that holds its blocks: images (bytes) or features (float32).
+
+    Raises
+    ------
+    StoreError
+        If it holds neither, because blocks become something else than what it is for.
+    """
+    for name in ("images", "features"):
+        if name in file:
+            return name
+    raise StoreError(f"{file.filename}: holds no blocks: run `dvc repro`")
+
+
+def write_no_blocks(path: Path) -> None:
+    """Write a file of rendered blocks that holds none, where blocks become something else."""
+    with new_arrays(path) as arrays:
+        arrays.finish({})
 
 
 class Rendered:
@@ -40,7 +57,7 @@ class Rendered:
 
     @property
     def kind(self) -> str:
-        """What a block became: image, stack or features."""
+        """What a block became: image, stack, features or faces."""
         return str(self.representation.get("kind", "image"))
 
     def add(self, path: Path, file: Any) -> None:

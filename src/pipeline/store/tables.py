@@ -3,8 +3,9 @@
 import contextlib
 import csv
 import dataclasses
+import io
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TextIO, TypeVar
@@ -151,7 +152,7 @@ class ClipAnswer:
     clip_id: str
     actual: str
     predicted: str
-    of_actual: float  # probability of the actual class, mean over the clip's test blocks
+    of_actual: float  # probability of the actual class, by the rule that makes its test blocks one answer
     of_predicted: float
     n_blocks: int
     worst_block: str  # the block with the least probability of the actual class, of equals the first
@@ -168,12 +169,57 @@ class Curve:
     uar: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class OverClip:
+    """The clips' answers from their first blocks alone, by one rule."""
+
+    rule: str
+    blocks: int  # of each clip, from its start; clips that have fewer keep their answer
+    seconds: float  # from the start of the clips to the end of that block: median over those that go on
+    uar: float
+    of_actual: float  # mean probability of the actual class
+    going: int  # clips that have so many blocks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """How often answers of about one confidence are right."""
+
+    level: str  # block or clip
+    low: float  # confidence lies above this
+    high: float  # up to this
+    confidence: float  # mean
+    accuracy: float
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recall:
+    """Recall of one class at one level."""
+
+    level: str  # block or clip
+    label: str
+    recall: float
+    low: float | None  # of the 95 % interval; none from fewer than 2 units
+    high: float | None
+    n: int
+
+
 Row = TypeVar("Row")
 
 
 def _columns(kind: type[Any]) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
-    return {item.name: hints[item.name] for item in dataclasses.fields(kind) if item.name != "fields"}
+    return {item.name: _reader(hints[item.name]) for item in dataclasses.fields(kind) if item.name != "fields"}
+
+
+def _reader(hint: Any) -> Callable[[str], Any]:
+    """What turns a cell into a value: the type itself; of one or None, an empty cell into None."""
+    inner = [one for one in typing.get_args(hint) if one is not type(None)]
+    if not inner:
+        reader: Callable[[str], Any] = hint
+        return reader
+    return lambda text: inner[0](text) if text else None
 
 
 class _Lines:
@@ -220,20 +266,40 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     StoreError
         If the file is missing, lacks a column, or holds a value that its column cannot have.
     """
-    columns = _columns(kind)
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            if missing := [name for name in columns if name not in header]:
-                raise StoreError(
-                    f"{path}: no column {', '.join(missing)}: run `dvc repro -f` on the stage that writes it"
-                )
-            return [_row(kind, columns, dict(zip(header, line, strict=True))) for line in reader]
+            return _parse(path, kind, file)
     except FileNotFoundError:
         raise StoreError(f"{path}: missing: run `dvc repro`") from None
     except (OSError, ValueError, csv.Error) as error:
         raise StoreError(f"{path}: cannot be read ({error}): run `dvc repro -f` on the stage that writes it") from None
+
+
+def read_growing(path: Path, kind: type[Row]) -> list[Row]:
+    """Read what a `LiveTable` has written so far; a last line that has no end yet is left for later.
+
+    Raises
+    ------
+    StoreError
+        As `read_rows` does, but for a file that is not there or has no header yet: that has no rows.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        lines = text[: text.rfind("\n") + 1]
+        return _parse(path, kind, io.StringIO(lines, newline="")) if lines else []
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, csv.Error) as error:
+        raise StoreError(f"{path}: cannot be read ({error}): run `dvc repro -f` on the stage that writes it") from None
+
+
+def _parse(path: Path, kind: type[Row], file: TextIO) -> list[Row]:
+    columns = _columns(kind)
+    reader = csv.reader(file)
+    header = next(reader, [])
+    if missing := [name for name in columns if name not in header]:
+        raise StoreError(f"{path}: no column {', '.join(missing)}: run `dvc repro -f` on the stage that writes it")
+    return [_row(kind, columns, dict(zip(header, line, strict=True))) for line in reader]
 
 
 def _row(kind: type[Row], columns: Mapping[str, Any], cells: Mapping[str, str]) -> Row:
