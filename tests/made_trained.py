@@ -1,5 +1,7 @@
 """A small project with a trained run: a corpus, its stages' files, and a network whose weights are set by hand."""
 
+import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,10 @@ from torch import nn
 
 from pipeline.listing import list_spectrograms
 from pipeline.models import networks
-from pipeline.models.checkpoint import ModelCard, save_model
+from pipeline.models.checkpoint import ModelCard, load_model, save_model
 from pipeline.models.networks import Network
 from pipeline.models.preparation import Preparation, Scale
+from pipeline.models.recurrent import Recurrence, SequenceNetwork
 from pipeline.normalize import normalize_corpus
 from pipeline.params import load_changed
 from pipeline.render import render_corpus
@@ -139,3 +142,13 @@ def save_tiny(representation, *, key="0-a"):
         kind=representation.kind,
     )
     save_model(model_folder(key), network, card, preparation)
+
+
+def put_lstm_over(*, key="0-a", flat=False):
+    """An LSTM over what the saved network makes of each block, or over the blocks' values."""
+    network, card, preparation = load_model(model_folder(key))
+    recurrence = Recurrence(kind="lstm", units=2)
+    n_features = math.prod(card.shape) if flat else 2
+    over = SequenceNetwork(None if flat else network, recurrence, n_features=n_features, n_classes=len(CLASSES))
+    name = "flat" if flat else card.network
+    save_model(model_folder(key), over, dataclasses.replace(card, network=name, sequence=over.about), preparation)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 from made import RATE
-from made_trained import TONE, TONE_HZ, run_stages, save_tiny, trained  # noqa: F401 - a fixture
+from made_trained import TONE, TONE_HZ, put_lstm_over, run_stages, save_tiny, trained  # noqa: F401 - a fixture
 from PIL import Image
 
 from pipeline.cli import main
@@ -180,6 +180,13 @@ def test_what_cannot_be_shown_is_refused(options, error, words):
     with pytest.raises(error, match=words):
         draw_cam(CLIP, **options)
     assert not list(Path().glob("*.png"))
+
+
+def test_a_recurrent_run_is_refused():
+    save_tiny(run_stages())
+    put_lstm_over()
+    with pytest.raises(ShowError, match="run 0-a: lstm answers for a block by others of its clip too"):
+        draw_cam(CLIP, block=0)
 
 
 def test_without_a_model_or_with_a_damaged_one_it_says_what_to_do():

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made import RATE
-from made_trained import SOUNDS, TESTED, run_stages, save_tiny, trained  # noqa: F401 - a fixture
+from made_trained import SOUNDS, TESTED, put_lstm_over, run_stages, save_tiny, trained  # noqa: F401 - a fixture
 from PIL import Image
 from scipy.stats import spearmanr
 
@@ -71,6 +71,18 @@ def test_of_many_blocks_some_are_looked_at_evenly():
     assert "; 3 blocks of the test side" in show_filters("0-a", n_blocks=3, table=Path("a.csv"))
     assert Path("a.csv").is_file()
     assert not Path("filters_0-a.csv").is_file()
+
+
+def test_filters_under_an_lstm_are_those_of_the_network_of_each_block():
+    save_tiny(run_stages())
+    show_filters("0-a", n_blocks=5, table=Path("alone.csv"))
+    put_lstm_over()
+    assert "tiny, run 0-a: layer 0, 2 filters" in show_filters("0-a", n_blocks=5, table=Path("under.csv"))
+    assert Path("under.csv").read_bytes() == Path("alone.csv").read_bytes()
+    save_tiny(run_stages())
+    put_lstm_over(flat=True)
+    with pytest.raises(ShowError, match="run 0-a: lstm on flat values has no filters of a spectrogram"):
+        show_filters("0-a", n_blocks=5)
 
 
 def test_what_has_no_filters_to_rank_is_refused():
