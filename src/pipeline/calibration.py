@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 from pipeline.metrics import Floats, Integers, bounds, strata
 
@@ -181,6 +180,8 @@ def fit_temperature(logits: NDArray[Any], actual: Integers) -> Temperature:
         return float((highest + np.log(np.exp(scaled - highest[:, None]).sum(axis=1))).mean())
 
     low, high = math.log(COLDEST), math.log(HOTTEST)
+    from scipy.optimize import minimize_scalar
+
     best = float(minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": 1e-8}).x)
     if loss(best) >= loss(0.0) - 1e-12:
         return Temperature(1.0, n, "fitted")
