@@ -4,11 +4,11 @@ from pathlib import Path
 
 from pipeline.augment.images import Jitter
 from pipeline.console import StageItem, run_stage
+from pipeline.learning.recipe import Recipe
 from pipeline.models.recurrent import Recurrence
 from pipeline.params import load_params
 from pipeline.runs import Compute, train_run
 from pipeline.store.paths import parse_run_key
-from pipeline.train import Recipe
 
 
 def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
@@ -27,7 +27,7 @@ def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
         validation=p.split.validation,
         balanced=p.split.balance != "none",
         seed=p.augment.seed,
-        compute=Compute(train.device, train.threads, train.deterministic),
+        compute=Compute(train.device, train.threads, train.deterministic, p.machine.checkpoint_minutes),
     )
 
 

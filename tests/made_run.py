@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.learning.recipe import Recipe
 from pipeline.models.recurrent import NO_RECURRENCE
 from pipeline.models.weights import fetch_weights
 from pipeline.runs import Compute, train_run
@@ -43,7 +44,6 @@ from pipeline.store.tables import (
     read_rows,
     write_rows,
 )
-from pipeline.train import Recipe
 
 CLASSES = ("anger", "joy", "neutral")
 CORPUS = "made"

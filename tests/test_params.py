@@ -363,7 +363,7 @@ def test_a_change_by_dvc_leaves_every_other_byte():
     loaded["train"]["epochs"] = 11
     out = io.StringIO()
     yaml.dump(loaded, out)
-    assert out.getvalue() == text.replace("epochs: 10", "epochs: 11")
+    assert out.getvalue() == text.replace(" epochs: 10", " epochs: 11")
 
 
 # augmentation

@@ -1,9 +1,11 @@
 """One training run, from files to files: train a member on a fold, and predict every block with it."""
 
 import dataclasses
+import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from pipeline.augment.attach import attach_variants
 from pipeline.console import say, track
 from pipeline.errors import SplitError, StoreError
 from pipeline.estimator_runs import EstimatorCard, fit_member, is_estimator, load_member, outputs_of_member
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.resume import Keeper, digest_of_run
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
 from pipeline.models.estimators import KINDS, Options
 from pipeline.models.inference import choose_device, prepare_torch, refuse_unfit_shape
@@ -29,23 +33,25 @@ from pipeline.store.paths import (
     curves_csv,
     model_folder,
     outputs_h5,
+    resume_folder,
     run_key,
     weights_folder,
 )
 from pipeline.store.rendered import Rendered, open_rendered
 from pipeline.store.tables import Block, CurvePoint, LiveTable, SpectrogramFile, read_rows
-from pipeline.train import Recipe, Side, outputs_of_side, provenance, train_network
+from pipeline.train import Side, outputs_of_side, provenance, train_network
 
 PREDICT_BATCH = 64  # images; fixed, because sums in another order give other last digits
 
 
 @dataclass(frozen=True)
 class Compute:
-    """Where and how reproducibly to compute; as in params.yaml's section `train`."""
+    """Where and how reproducibly to compute; as in params.yaml's sections `train` and `machine`."""
 
     device: str
     threads: int
     deterministic: bool
+    checkpoint_minutes: float = 0.0
 
     def prepare(self) -> torch.device:
         """Set torch up and return the device."""
@@ -105,6 +111,8 @@ def train_run(
     items are clips: it runs over what the network makes of each block. Where `network_name` is an estimator's, it is
     fitted once, with the options `estimator`; of the recipe it has the way in and the seed.
 
+    A network's state is kept now and then, as `compute` says; after a kill the same run goes on from there.
+
     Raises
     ------
     SplitError
@@ -160,21 +168,35 @@ def train_run(
         preparation, n_anomalous = fit_preparation(
             images, training.block_ids, normalise=recipe.normalise, whiten=recipe.whiten, seed=recipe.seed
         )
+        beside = _side(fold, watched, in_order=in_order) if watched else None
         if in_order:
             _say_sequences(key, learned, training)
         if images.kind == "features":
             n_values = len(training.block_ids) * images.shape[0]
             say(f"train {key}: {n_anomalous} of {n_values} values of the training blocks were anomalous and replaced")
+        keeper = _keeper(
+            key,
+            fold,
+            [training, beside] if beside else [training],
+            {
+                "network": [network_name, init, dropout, options, frozen, asdict(recurrence), shape, start],
+                "recipe": asdict(recipe),
+                "images": [images_sha256, images.representation],
+            },
+            compute,
+            device,
+        )
         kept = train_network(
             network,
             images,
             training,
-            _side(fold, watched, in_order=in_order) if watched else None,
+            beside,
             n_classes=len(fold.classes),
             recipe=recipe,
             preparation=preparation,
             device=device,
             on_point=curves.append,
+            keeper=keeper,
         )
         card = ModelCard(
             network=network_name,
@@ -196,6 +218,35 @@ def train_run(
         )
     save_model(model_folder(key), network, card, preparation)
     write_json(model_folder(key) / "provenance.json", provenance(device))
+    keeper.remove()
+
+
+def _keeper(
+    key: str,
+    fold: Fold,
+    sides: Sequence[Side],
+    about: Mapping[str, Any],
+    compute: Compute,
+    device: torch.device,
+) -> Keeper:
+    """What keeps a run's state, known by all that may change a byte of its result."""
+    learned = hashlib.sha256()
+    for side in sides:
+        learned.update(json.dumps([list(side.block_ids), side.labels.tolist(), side.lengths]).encode())
+    everything = {
+        **about,
+        "key": key,
+        "classes": fold.classes,
+        "sides": learned.hexdigest(),
+        "compute": [str(device), compute.deterministic],
+        "provenance": provenance(device),
+    }
+    return Keeper(
+        folder=resume_folder(key),
+        label=f"train {key}",
+        digest=digest_of_run(everything),
+        every_seconds=60 * compute.checkpoint_minutes,
+    )
 
 
 def _say_sequences(key: str, fold: Fold, training: Side) -> None:

@@ -5,7 +5,7 @@ where slicing left silent ones out, those around them do.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -80,13 +80,20 @@ def count_gapped(fold: Fold, clips: Sequence[Ints]) -> int:
 
 
 def clip_batches(
-    lengths: Sequence[int], *, epochs: int, batch_blocks: int, longest: int, seed: int
+    lengths: Sequence[int],
+    *,
+    epochs: int,
+    batch_blocks: int,
+    longest: int,
+    seed: int,
+    draw: Callable[[np.random.Generator], Ints] | None = None,
 ) -> Iterator[tuple[int, Ints, list[int]]]:
     """Yield, for every training step, its epoch, from 0, the indices of its blocks (n,), and the lengths of its clips.
 
-    Every epoch visits all clips once, in a new seeded order. A batch takes clips as long as their blocks are not more
-    than `batch_blocks`; a clip that alone has more is a batch of its own. A single block does not stay alone but joins
-    the batch before or after it, unless batches of one are asked for: batch normalisation needs two.
+    Every epoch visits all clips once, in a new seeded order, or those that `draw` chooses. A batch takes clips as long
+    as their blocks are not more than `batch_blocks`; a clip that alone has more is a batch of its own. A single block
+    does not stay alone but joins the batch before or after it, unless batches of one are asked for: batch normalisation
+    needs two.
 
     Parameters
     ----------
@@ -95,11 +102,14 @@ def clip_batches(
     longest
         If not 0, at most so many blocks of a clip are visited in an epoch: a stretch of neighbours that starts at
         random.
+    draw
+        Gives the order of an epoch's clips from random numbers of its own.
     """
     firsts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
     visited = np.minimum(lengths, longest or np.iinfo(np.int64).max)
     for epoch in range(epochs):
-        order = np.random.default_rng([seed, epoch, ORDER]).permutation(len(lengths))
+        rng = np.random.default_rng([seed, epoch, ORDER])
+        order = draw(rng) if draw else rng.permutation(len(lengths))
         starts = firsts + np.random.default_rng([seed, epoch, STRETCH]).integers(np.array(lengths) - visited + 1)
         for clips in _batches(order, visited, batch_blocks):
             blocks = [np.arange(starts[clip], starts[clip] + visited[clip]) for clip in clips]

@@ -1,21 +1,28 @@
 """One training loop: a network, the images of a fold's training side, and learning curves while it runs."""
 
 import contextlib
-import copy
 import platform
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Protocol
+from itertools import accumulate, islice
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.augment.images import Jitter, alter_images, draw_changes
-from pipeline.console import track
+from pipeline.augment.images import alter_images, draw_changes
+from pipeline.console import say, track
 from pipeline.errors import ModelError
+from pipeline.learning.losses import Objective, choose_objective
+from pipeline.learning.orders import choose_order
+from pipeline.learning.progress import Progress, Tally
+from pipeline.learning.rates import schedule_rates
+from pipeline.learning.recipe import Recipe
+from pipeline.learning.resume import Keeper
 from pipeline.models.inference import batches, outputs_of, outputs_of_clips
 from pipeline.models.networks import seeded
 from pipeline.models.preparation import Preparation
@@ -40,28 +47,9 @@ class Side:
     lengths: tuple[int, ...] | None = None  # number of blocks of each clip; None: blocks are no sequences
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """How to train; the fields are explained in params.yaml's section `train`."""
-
-    epochs: int
-    batch_images: int
-    optimizer: str
-    learning_rate: float
-    head_rate_factor: float
-    momentum: float
-    weight_decay: float
-    validate_every: int
-    keep: str
-    normalise: str
-    seed: int
-    whiten: str = "none"
-    sequence_blocks: int = 0
-    jitter: Jitter = field(default_factory=Jitter)
-
-
 WATCH_BATCH = 64  # images; fixed, because sums in another order give other last digits
 CLIP_NORM = 5.0  # of the gradient of a recurrent part, over which it is scaled down: Pascanu et al. (2013)
+PRECISIONS = {"float32": None, "bf16": torch.bfloat16}  # that layers compute in while they learn
 # What torch says when a step cannot be done, and what to do.
 FIXES = {
     "does not have a deterministic implementation": "set train.deterministic to false, or train.device to cpu",
@@ -69,48 +57,6 @@ FIXES = {
     "can't allocate memory": "lower train.batch_images, or the height and width of image or stack",
     "more than 1 value per channel": "set train.batch_images to 2 or more: batch normalisation needs two images",
 }
-
-
-@dataclass
-class _Tally:
-    """Losses and confusions since the last point of a curve."""
-
-    n_classes: int
-    losses: list[float] = field(default_factory=list)
-    confusion: NDArray[np.int64] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.confusion = np.zeros((self.n_classes, self.n_classes), dtype=np.int64)
-
-    def add(self, losses: NDArray[np.float64], actual: NDArray[np.int64], predicted: NDArray[np.int64]) -> None:
-        self.losses += losses.tolist()
-        np.add.at(self.confusion, (actual, predicted), 1)
-
-    def point(self, iteration: int, epoch: float, side: str) -> CurvePoint:
-        counts = self.confusion.sum(axis=1)
-        recalls = np.diag(self.confusion)[counts > 0] / counts[counts > 0]
-        return CurvePoint(
-            iteration=iteration,
-            epoch=round(epoch, 4),
-            side=side,
-            loss=round(float(np.mean(self.losses)), 6),
-            accuracy=round(float(np.trace(self.confusion) / counts.sum()), 6),
-            uar=round(float(recalls.mean()), 6),
-        )
-
-
-@dataclass
-class _Best:
-    """The weights of the highest validation UAR so far; of equals those of the lower loss, then the earlier ones."""
-
-    rank: tuple[float, float] = (-1.0, 0.0)
-    iteration: int = 0
-    state: dict[str, Tensor] | None = None
-
-    def offer(self, network: AnyNetwork, point: CurvePoint) -> None:
-        rank = (point.uar, -point.loss)
-        if rank > self.rank:
-            self.rank, self.iteration, self.state = rank, point.iteration, copy.deepcopy(network.state_dict())
 
 
 def train_network(
@@ -124,19 +70,25 @@ def train_network(
     preparation: Preparation,
     device: torch.device,
     on_point: Callable[[CurvePoint], None],
+    keeper: Keeper | None = None,
 ) -> int:
     """Train `network` in place; return the iteration whose weights it ends with.
 
     `preparation` turns what was rendered into the network's input.
 
-    Every epoch visits the training side once in a new seeded order, its images altered anew as `recipe.jitter` says.
-    Every `recipe.validate_every` iterations, and at the end, `on_point` gets the training side's means since the last
-    time and, if there is a validation side, its own. With `recipe.keep` best, the weights of the highest validation UAR
-    stay (ties: the lower loss), else the last.
+    Every epoch visits the training side in a new seeded order, its images altered anew as `recipe.jitter` says: each
+    block once, or with `recipe.sampling` balanced as many of each class. Every `recipe.validate_every` iterations, and
+    at the end, `on_point` gets the training side's means since the last time and, if there is a validation side, its
+    own; losses among them are plain cross-entropies. Training ends after `recipe.epochs`, or when the validation UAR
+    has not become higher for `recipe.stop_after` validations. With `recipe.keep` best, the weights of the highest
+    validation UAR stay (ties: the lower loss), else the last.
 
     Where the sides have `lengths`, batches are made of whole clips (`clip_batches`; of longer ones, stretches of
-    `recipe.sequence_blocks`), and a step goes down the mean over clips of the mean cross-entropy of their blocks, the
-    gradient of the recurrent part being cut to the norm CLIP_NORM. Curves are means over blocks all the same.
+    `recipe.sequence_blocks`), and a step goes down the mean over clips of the mean loss of their blocks, the gradient
+    of the recurrent part being cut to the norm CLIP_NORM. Curves are means over blocks all the same.
+
+    A `keeper` gets the run's state now and then; if it holds one at the start, the run goes on from there, and ends as
+    it would have without a break.
 
     Raises
     ------
@@ -144,38 +96,56 @@ def train_network(
         If the loss is no longer finite, or the device cannot do a step: too little memory, no deterministic algorithm.
     """
     network.to(device)
+    epoch_ends = _epoch_ends(training, recipe)
+    n_iterations = epoch_ends[-1]
+    objective = choose_objective(recipe, training.labels, training.lengths, n_classes=n_classes, device=device)
     optimizer = _optimizer(network, recipe)
-    n_iterations = _count_steps(training, recipe)
-    best, tally = _Best(), _Tally(n_classes)
+    rates = schedule_rates(optimizer, recipe, epoch_ends)
+    run = Progress(network, optimizer, rates, n_classes=n_classes, device=device, on_point=on_point)
     with seeded(recipe.seed):
-        steps = track(_steps(training, recipe), label="train", total=n_iterations, unit="batches")
-        for iteration, (pass_, chosen, lengths) in enumerate(steps, start=1):
-            labels = training.labels[chosen]
-            pictures = images.batch([training.block_ids[i] for i in chosen])
-            if not recipe.jitter.alters_nothing:
-                changes = draw_changes(recipe.jitter, chosen.tolist(), seed=recipe.seed, epoch=pass_)
-                pictures = alter_images(pictures, changes)
-            with _explained(iteration):
+        if keeper and (kept := keeper.load()):
+            run.restore(kept)
+            say(f"{keeper.label}: goes on after iteration {run.iteration} of {n_iterations}")
+        left = islice(_steps(training, recipe), run.iteration, None)
+        for step in track(left, label="train", total=n_iterations - run.iteration, unit="batches"):
+            run.iteration += 1
+            labels = training.labels[step.chosen]
+            pictures = _pictures(images, training, step, recipe)
+            with _explained(run.iteration):
                 batch = preparation.to_input(pictures, device)
-                losses, predicted = _step(network, optimizer, batch, torch.from_numpy(labels).to(device), lengths)
-            _refuse_infinite(losses, iteration)
-            tally.add(losses, labels, predicted)
-            if iteration % recipe.validate_every and iteration < n_iterations:
-                continue
-            epoch = iteration * recipe.epochs / n_iterations
-            on_point(tally.point(iteration, epoch, "train"))
-            tally = _Tally(n_classes)
-            if validation is not None:
-                watched = _validate(network, images, validation, preparation, device, n_classes)
-                _refuse_infinite(watched.losses, iteration)
-                point = watched.point(iteration, epoch, "validation")
-                on_point(point)
-                if recipe.keep == "best":
-                    best.offer(network, point)
-    if best.state is None:
-        return n_iterations
-    network.load_state_dict(best.state)
-    return best.iteration
+                losses, predicted = _step(
+                    run, batch, torch.from_numpy(labels).to(device), step.lengths, objective, recipe
+                )
+            _refuse_infinite(losses, run.iteration)
+            run.tally.add(losses, labels, predicted)
+            if run.iteration % recipe.validate_every == 0 or run.iteration == n_iterations:
+                epoch = run.iteration * recipe.epochs / n_iterations
+                run.add(run.tally.point(run.iteration, epoch, "train"))
+                run.tally = Tally(n_classes)
+                if validation is not None:
+                    watched = _validate(network, images, validation, preparation, device, n_classes)
+                    _refuse_infinite(watched.losses, run.iteration)
+                    _note(run, watched.point(run.iteration, epoch, "validation"), recipe)
+                if 0 < recipe.stop_after <= run.patience.n_since and run.iteration < n_iterations:
+                    say(f"train: stops after iteration {run.iteration} of {n_iterations}: {_why_stopped(run)}")
+                    break
+            if keeper:
+                keeper.offer(run.state)
+    if run.best.state is None:
+        return run.iteration
+    network.load_state_dict(run.best.state)
+    return run.best.iteration
+
+
+def _note(run: Progress, point: CurvePoint, recipe: Recipe) -> None:
+    run.add(point)
+    run.patience.note(point.uar)
+    if recipe.keep == "best":
+        run.best.offer(run.network, point)
+
+
+def _why_stopped(run: Progress) -> str:
+    return f"no higher validation UAR than {run.patience.uar:.3f} in {run.patience.n_since} validations"
 
 
 def _refuse_infinite(losses: Sequence[float] | NDArray[np.float64], iteration: int) -> None:
@@ -198,26 +168,68 @@ def _explained(iteration: int) -> Iterator[None]:
         raise
 
 
-def _count_steps(training: Side, recipe: Recipe) -> int:
+class _Step(NamedTuple):
+    """What one iteration learns from."""
+
+    epoch: int  # from 0
+    chosen: NDArray[np.int64]  # indices of its blocks
+    lengths: list[int] | None  # of its clips
+    draws: NDArray[np.int64]  # of each block, which random numbers alter it: a block that comes twice has others
+
+
+def _epoch_ends(training: Side, recipe: Recipe) -> list[int]:
+    """Number of iterations at the end of each epoch."""
     if training.lengths is None:
-        return recipe.epochs * len(_batch_ends(len(training.block_ids), recipe.batch_images))
-    return sum(1 for _ in _steps(training, recipe))
+        n = len(_batch_ends(len(training.block_ids), recipe.batch_images))
+        return [n * (epoch + 1) for epoch in range(recipe.epochs)]
+    counts = Counter(epoch for epoch, _, _ in _batches(training, recipe))
+    return list(accumulate(counts[epoch] for epoch in range(recipe.epochs)))
 
 
-def _steps(training: Side, recipe: Recipe) -> Iterator[tuple[int, NDArray[np.int64], list[int] | None]]:
+def _steps(training: Side, recipe: Recipe) -> Iterator[_Step]:
+    """Yield what every iteration learns from."""
+    n = len(training.labels)
+    comes_twice = recipe.sampling == "balanced" and not recipe.jitter.alters_nothing
+    seen: Counter[int] = Counter()
+    last = 0
+    for epoch, chosen, lengths in _batches(training, recipe):
+        draws = chosen
+        if epoch != last:
+            seen, last = Counter(), epoch
+        if comes_twice:
+            draws = chosen.copy()
+            for place, block in enumerate(chosen.tolist()):
+                draws[place] += n * seen[block]
+                seen[block] += 1
+        yield _Step(epoch, chosen, lengths, draws)
+
+
+def _batches(training: Side, recipe: Recipe) -> Iterator[tuple[int, NDArray[np.int64], list[int] | None]]:
     """Yield, for every iteration, its epoch, from 0, the indices of its images, and the lengths of its clips."""
     if training.lengths is not None:
+        firsts = np.cumsum([0, *training.lengths[:-1]])
         yield from clip_batches(
             training.lengths,
             epochs=recipe.epochs,
             batch_blocks=recipe.batch_images,
             longest=recipe.sequence_blocks,
             seed=recipe.seed,
+            draw=choose_order(recipe.sampling, training.labels[firsts]),
         )
         return
+    draw = choose_order(recipe.sampling, training.labels)
     for epoch in range(recipe.epochs):
-        order = np.random.default_rng([recipe.seed, epoch]).permutation(len(training.block_ids))
+        order = draw(np.random.default_rng([recipe.seed, epoch]))
         yield from ((epoch, part, None) for part in np.split(order, _batch_ends(len(order), recipe.batch_images)[:-1]))
+
+
+def _pictures(images: Blocks, training: Side, step: _Step, recipe: Recipe) -> NDArray[Any]:
+    """Read what a step learns from, altered if that is asked for."""
+    pictures = images.batch([training.block_ids[i] for i in step.chosen])
+    if recipe.jitter.alters_nothing:
+        return pictures
+    changes = draw_changes(recipe.jitter, step.draws.tolist(), seed=recipe.seed, epoch=step.epoch)
+    return alter_images(pictures, changes)
 
 
 def _batch_ends(n: int, batch_images: int) -> list[int]:
@@ -241,23 +253,33 @@ def _optimizer(network: AnyNetwork, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def _step(
-    network: AnyNetwork,
-    optimizer: torch.optim.Optimizer,
+    run: Progress,
     batch: Tensor,
     labels: Tensor,
-    lengths: Sequence[int] | None = None,
+    lengths: Sequence[int] | None,
+    objective: Objective,
+    recipe: Recipe,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """One step down the mean cross-entropy; return each image's loss (n,) and predicted class (n,)."""
+    """One step down the mean loss; return what curves show of each image (n,), and its predicted class (n,)."""
+    network, optimizer = run.network, run.optimizer
     network.train()
     optimizer.zero_grad(set_to_none=True)
-    logits = network(batch) if lengths is None else network(batch, lengths)
-    losses = nn.functional.cross_entropy(logits, labels, reduction="none")
+    dtype = PRECISIONS[recipe.precision]
+    with torch.autocast(batch.device.type, dtype=dtype, enabled=dtype is not None):
+        logits = network(batch) if lengths is None else network(batch, lengths)
+    logits = logits.float()
+    losses = objective(logits, labels)
     mean = losses.mean() if lengths is None else _mean_of_clips(losses, lengths)
     mean.backward()  # type: ignore[no-untyped-call]
     if isinstance(network, SequenceNetwork):
         nn.utils.clip_grad_norm_(network.recurrent.parameters(), CLIP_NORM)
+    if recipe.clip_norm:
+        learnt = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        nn.utils.clip_grad_norm_(learnt, recipe.clip_norm)
     optimizer.step()
-    return losses.detach().double().cpu().numpy(), logits.detach().argmax(1).cpu().numpy()
+    run.rates.step()
+    watched = objective.watched(losses, logits, labels)
+    return watched.double().cpu().numpy(), logits.detach().argmax(1).cpu().numpy()
 
 
 def _mean_of_clips(losses: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -267,8 +289,8 @@ def _mean_of_clips(losses: Tensor, lengths: Sequence[int]) -> Tensor:
 
 def _validate(
     network: AnyNetwork, images: Blocks, side: Side, preparation: Preparation, device: torch.device, n_classes: int
-) -> _Tally:
-    tally = _Tally(n_classes)
+) -> Tally:
+    tally = Tally(n_classes)
     parts = (
         batches(range(len(side.labels)), WATCH_BATCH)
         if side.lengths is None

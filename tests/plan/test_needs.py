@@ -16,6 +16,7 @@ from pipeline.corpora import list_corpus
 from pipeline.duplicates.fingerprints import fingerprint_corpus
 from pipeline.errors import ModelError
 from pipeline.fold_baselines import fit_baselines
+from pipeline.learning.recipe import Recipe
 from pipeline.listing import list_spectrograms
 from pipeline.models.checkpoint import WEIGHTS
 from pipeline.models.estimators import Options, fit_estimator, save_estimator
@@ -41,7 +42,6 @@ from pipeline.split.corpora import split_corpora
 from pipeline.store import paths
 from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, Duplicate, read_rows, write_rows
-from pipeline.train import Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 # 4 clips of 11 s: 10 blocks each, 40 in all; a fold trains on 2/3 of the 20 of each class.

@@ -8,6 +8,7 @@ from pipeline.params.fitted import find_estimator_problems, find_head_problems
 from pipeline.params.represented import PIXELS, find_entry_problems, find_representation_problems
 from pipeline.params.sections import Params, Use
 from pipeline.params.sequential import find_sequence_problems
+from pipeline.params.training import find_training_problems
 
 LEAK = "augmented_before_split"  # in split.allow_leaks
 
@@ -111,7 +112,7 @@ def _member_problems(params: Params, name: str) -> list[str]:
     found += find_sequence_problems(params, model)
     if train.keep == "best" and params.split.validation == "none":
         found.append("train.keep: best needs a validation side: set split.validation, or keep the last weights")
-    return found
+    return found if model.is_estimator else found + find_training_problems(params, train)
 
 
 def one_line_each(error: ValidationError) -> list[str]:

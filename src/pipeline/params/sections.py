@@ -434,10 +434,26 @@ class Train(Section):
     optimizer: Literal["adamw", "sgd"]
     learning_rate: float = Field(gt=0, le=10)
     head_rate_factor: float = Field(ge=0.001, le=1000)
+    schedule: Literal["constant", "step", "exponential", "cyclical", "cosine"]
+    step_epochs: int = Field(ge=1, le=10000)
+    rate_factor: float = Field(gt=0, le=1)
+    lowest_rate: float = Field(ge=0, le=10)
+    half_cycle_epochs: Annotated[float, Field(gt=0, le=10000)] | None
+    half_cycle_iterations: Annotated[int, Field(ge=1, le=1000000)] | None
+    final_fraction: float = Field(ge=0, le=1)
+    warmup_epochs: float = Field(ge=0, le=10000)
     momentum: float = Field(ge=0, le=0.999)
     weight_decay: float = Field(ge=0, le=1)
+    clip_norm: float = Field(ge=0, le=1000000)
+    loss: Literal["cross_entropy", "hinge"]
+    hinge_margin: float = Field(gt=0, le=1000)
+    class_weights: Literal["none", "balanced"]
+    label_smoothing: float = Field(ge=0, le=0.99)
+    sampling: Literal["shuffle", "balanced"]
+    precision: Literal["float32", "bf16"]
     validate_every: int = Field(ge=1, le=1000000)
     keep: Literal["last", "best"]
+    stop_after: int = Field(ge=0, le=1000000)
     device: str = Field(pattern=r"^[a-z]+(:[0-9]+)?$")
     threads: int = Field(ge=0, le=1024)
     deterministic: bool
@@ -478,6 +494,7 @@ class Machine(Section):
     """What changes speed and no byte."""
 
     workers: int = Field(ge=0, le=1024)
+    checkpoint_minutes: float = Field(ge=0, le=10000)
 
 
 class Member(Section):

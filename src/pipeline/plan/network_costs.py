@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from pipeline.errors import ModelError
+from pipeline.learning.recipe import Recipe
 from pipeline.models.inference import outputs_of, refuse_unfit_shape
 from pipeline.models.preparation import Preparation, fit_preparation, input_shape_of
 from pipeline.models.recurrent import AnyNetwork, Recurrence, start_classifier
@@ -19,10 +20,19 @@ from pipeline.plan.network_counts import NetworkCosts, bytes_of, count_network, 
 from pipeline.runs import PREDICT_BATCH, Compute
 from pipeline.store.rendered import Rendered
 from pipeline.store.tables import CurvePoint
-from pipeline.train import Recipe, Side, train_network
+from pipeline.train import Side, train_network
 
 STEP_SECONDS = 6.0  # that the step that is timed should stay under: of a larger batch a part is timed
 TIMED_STEPS = 3
+TIMED = {
+    "optimizer",
+    "head_rate_factor",
+    "momentum",
+    "weight_decay",
+    "clip_norm",
+    "loss",
+    "precision",
+}  # what a step costs
 STEP = 1e-8  # learning rate: the weights do not matter, and must not diverge
 
 
@@ -126,7 +136,7 @@ def _step_seconds(
         learning_rate=STEP,
         validate_every=1,
         keep="last",
-        **train.model_dump(include={"optimizer", "head_rate_factor", "momentum", "weight_decay"}),
+        **train.model_dump(include=TIMED),
     )
     own = names[: (1 + TIMED_STEPS) * n_images]
     n_classes = network.head_parameters()[0].shape[0]

@@ -23,6 +23,7 @@ OUTPUTS = Path("data/processed/outputs")
 HEADS = Path("data/processed/heads")
 HEAD_SOURCES = HEADS / "sources"
 BASELINES = Path("data/processed/baselines")
+RESUME = Path("data/processed/resume")  # no stage's output: DVC deletes those before a stage starts
 ANSWERS = Path("data/processed/answers.csv")
 METRICS = Path("metrics/metrics.json")
 REPORT = Path("metrics/report.html")
@@ -116,6 +117,11 @@ def weights_folder(member: str) -> Path:
 def curves_csv(key: str) -> Path:
     """Learning curves of a training run."""
     return CURVES / f"{key}.csv"
+
+
+def resume_folder(key: str) -> Path:
+    """State of a training run that is not finished."""
+    return RESUME / key
 
 
 def outputs_h5(key: str) -> Path:
