@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro show restore pictures bench test test-commands test-networks lint lock clean
+.PHONY: help setup repro show restore pictures bench test test-commands test-networks test-resume lint lock clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -55,6 +55,9 @@ test-commands: $(READY) ## Run every command that README and docs/ show, in a sm
 
 test-networks: $(READY) ## Build every classification network of torchvision and put a batch through (minutes, 10 GB)
 	@$(RUN) python -m pytest -m networks tests/models/test_all_networks.py
+
+test-resume: $(READY) ## Kill training runs twenty times at random moments and go on each time (minutes)
+	@$(RUN) python -m pytest -m kills tests/learning/test_resume.py
 
 lint: $(READY) ## Format check, lint, types, layers
 	@$(RUN) ruff format --check . && $(RUN) ruff check . && $(RUN) mypy && $(RUN) lint-imports

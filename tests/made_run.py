@@ -1,6 +1,7 @@
 """A small made project on disk, as the stages before training leave it: clips, blocks, loudness, images, a split."""
 
 import contextlib
+import dataclasses
 import json
 
 import numpy as np
@@ -195,9 +196,10 @@ def train(
     frozen=0,
     recurrence=NO_RECURRENCE,
     balanced=False,
+    minutes=0.0,
     **changed,
 ):
-    """Fetch random starting weights and train one member on one fold."""
+    """Fetch random starting weights and train one member on one fold; keep its state every so many minutes."""
     fetch_weights(network, "random", expected_sha256=None, folder=weights_folder(member))
     train_run(
         fold,
@@ -209,7 +211,7 @@ def train(
         frozen=frozen,
         recipe=recipe(**changed),
         validation=validation,
-        compute=ON_CPU,
+        compute=dataclasses.replace(ON_CPU, checkpoint_minutes=minutes),
         recurrence=recurrence,
         balanced=balanced,
     )
