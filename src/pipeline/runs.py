@@ -28,6 +28,7 @@ from pipeline.sequences import count_gapped, order_clips
 from pipeline.store.files import write_json
 from pipeline.store.folds import Fold, read_fold, write_outputs
 from pipeline.store.paths import (
+    RESUME,
     SPECTROGRAMS_LIST,
     VARIANTS,
     curves_csv,
@@ -197,6 +198,7 @@ def train_run(
             device=device,
             on_point=curves.append,
             keeper=keeper,
+            scratch=RESUME.parent,
         )
         card = ModelCard(
             network=network_name,

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import accumulate, islice
-from typing import Any, NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,19 +24,13 @@ from pipeline.learning.progress import Progress, Tally
 from pipeline.learning.rates import schedule_rates
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.resume import Keeper
-from pipeline.models.inference import batches, outputs_of, outputs_of_clips
+from pipeline.learning.reuse import Blocks, Shortened, shorten
+from pipeline.models.inference import Answering, batches, outputs_of, outputs_of_clips
 from pipeline.models.networks import seeded
 from pipeline.models.preparation import Preparation
 from pipeline.models.recurrent import AnyNetwork, SequenceNetwork
 from pipeline.sequences import clip_batches, cut
 from pipeline.store.tables import CurvePoint
-
-
-class Blocks(Protocol):
-    """What holds the values of blocks, such as `store.rendered.Rendered`."""
-
-    def batch(self, block_ids: Sequence[str]) -> NDArray[Any]:
-        """Values (n, ...) of some blocks, in their order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +66,7 @@ def train_network(
     device: torch.device,
     on_point: Callable[[CurvePoint], None],
     keeper: Keeper | None = None,
+    scratch: Path | None = None,
 ) -> int:
     """Train `network` in place; return the iteration whose weights it ends with.
 
@@ -90,6 +86,9 @@ def train_network(
     A `keeper` gets the run's state now and then; if it holds one at the start, the run goes on from there, and ends as
     it would have without a break.
 
+    Where all before the head is frozen, what enters the head is computed once (`learning.reuse`); what is too much for
+    memory lies in a file under `scratch`.
+
     Raises
     ------
     ModelError
@@ -102,6 +101,10 @@ def train_network(
     optimizer = _optimizer(network, recipe)
     rates = schedule_rates(optimizer, recipe, epoch_ends)
     run = Progress(network, optimizer, rates, n_classes=n_classes, device=device, on_point=on_point)
+    parts = [part for side in (training, validation) if side for part in _watched_together(side)]
+    learner, images, preparation = shorten(
+        network, images, parts, recipe=recipe, preparation=preparation, device=device, scratch=scratch
+    ) or Shortened(network, images, preparation)
     with seeded(recipe.seed):
         if keeper and (kept := keeper.load()):
             run.restore(kept)
@@ -113,9 +116,8 @@ def train_network(
             pictures = _pictures(images, training, step, recipe)
             with _explained(run.iteration):
                 batch = preparation.to_input(pictures, device)
-                losses, predicted = _step(
-                    run, batch, torch.from_numpy(labels).to(device), step.lengths, objective, recipe
-                )
+                answers = torch.from_numpy(labels).to(device)
+                losses, predicted = _step(run, learner, batch, answers, step.lengths, objective, recipe)
             _refuse_infinite(losses, run.iteration)
             run.tally.add(losses, labels, predicted)
             if run.iteration % recipe.validate_every == 0 or run.iteration == n_iterations:
@@ -123,7 +125,7 @@ def train_network(
                 run.add(run.tally.point(run.iteration, epoch, "train"))
                 run.tally = Tally(n_classes)
                 if validation is not None:
-                    watched = _validate(network, images, validation, preparation, device, n_classes)
+                    watched = _validate(learner, images, validation, preparation, device, n_classes)
                     _refuse_infinite(watched.losses, run.iteration)
                     _note(run, watched.point(run.iteration, epoch, "validation"), recipe)
                 if 0 < recipe.stop_after <= run.patience.n_since and run.iteration < n_iterations:
@@ -254,6 +256,7 @@ def _optimizer(network: AnyNetwork, recipe: Recipe) -> torch.optim.Optimizer:
 
 def _step(
     run: Progress,
+    network: nn.Module,
     batch: Tensor,
     labels: Tensor,
     lengths: Sequence[int] | None,
@@ -261,7 +264,7 @@ def _step(
     recipe: Recipe,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """One step down the mean loss; return what curves show of each image (n,), and its predicted class (n,)."""
-    network, optimizer = run.network, run.optimizer
+    optimizer = run.optimizer
     network.train()
     optimizer.zero_grad(set_to_none=True)
     dtype = PRECISIONS[recipe.precision]
@@ -288,7 +291,7 @@ def _mean_of_clips(losses: Tensor, lengths: Sequence[int]) -> Tensor:
 
 
 def _validate(
-    network: AnyNetwork, images: Blocks, side: Side, preparation: Preparation, device: torch.device, n_classes: int
+    network: Answering, images: Blocks, side: Side, preparation: Preparation, device: torch.device, n_classes: int
 ) -> Tally:
     tally = Tally(n_classes)
     parts = (
@@ -304,8 +307,13 @@ def _validate(
     return tally
 
 
+def _watched_together(side: Side) -> Iterator[Sequence[str]]:
+    """Names of the blocks of a side, in the parts that are watched together: all, or each clip."""
+    yield from [side.block_ids] if side.lengths is None else cut(side.block_ids, side.lengths)
+
+
 def outputs_of_side(
-    network: AnyNetwork,
+    network: Answering,
     images: Blocks,
     side: Side,
     *,

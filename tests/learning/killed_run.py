@@ -39,6 +39,7 @@ KINDS = {
         "momentum": 0.9,
         "schedule": "cyclical",
     },
+    "frozen": {"network": "squeezenet1_1", "frozen": "all"},
     "bf16": {"network": SMALL, "precision": "bf16", "clip_norm": 0.5, "schedule": "exponential", "rate_factor": 0.9},
     "balanced": {
         "network": SMALL,

@@ -5,11 +5,12 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pipeline.console import say
 from pipeline.errors import ModelError
@@ -18,6 +19,18 @@ from pipeline.models.recurrent import AnyNetwork, SequenceNetwork
 from pipeline.store.rendered import PIXEL_KINDS
 
 Item = TypeVar("Item")
+
+
+class Answering(Protocol):
+    """What answers for blocks: a network, or what of it comes after values that were computed before."""
+
+    def eval(self) -> Any:
+        """Set evaluation mode."""
+
+    def logits_and_features(self, values: Tensor, /) -> tuple[Tensor, Tensor]:
+        """Logits (n, n_classes) and last features (n, n_features)."""
+
+
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 
 
@@ -76,7 +89,7 @@ def batches(items: Sequence[Item], n: int) -> Iterator[Sequence[Item]]:
 
 @torch.inference_mode()
 def outputs_of(
-    network: AnyNetwork, value_batches: Iterable[NDArray[Any]], *, preparation: Preparation, device: torch.device
+    network: Answering, value_batches: Iterable[NDArray[Any]], *, preparation: Preparation, device: torch.device
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Logits (n, n_classes) and last features (n, n_features) of each batch of rendered values (n, ...)."""
     network.eval()

@@ -451,6 +451,7 @@ class Train(Section):
     label_smoothing: float = Field(ge=0, le=0.99)
     sampling: Literal["shuffle", "balanced"]
     precision: Literal["float32", "bf16"]
+    reuse_frozen: bool
     validate_every: int = Field(ge=1, le=1000000)
     keep: Literal["last", "best"]
     stop_after: int = Field(ge=0, le=1000000)
