@@ -5,6 +5,7 @@ import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from dvc.utils.hydra import apply_overrides
@@ -14,6 +15,7 @@ from pipeline.errors import ParamsError
 from pipeline.learning.recipe import Recipe
 from pipeline.params import load_params, parse_params
 from pipeline.params.sections import Train
+from pipeline.params.training import USED, idle_keys
 
 ROOT = Path(__file__).resolve().parents[1]
 VALUES = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
@@ -99,6 +101,46 @@ def test_a_recipe_has_every_key_and_defaults_that_are_committed():
     for name, field in Recipe.__dataclass_fields__.items():
         if name in committed and not repr(field.default).startswith("<dataclasses._MISSING"):
             assert committed[name] == field.default, name
+
+
+@pytest.mark.parametrize(
+    ("keys", "idle"),
+    [
+        (
+            {},
+            {
+                "step_epochs",
+                "rate_factor",
+                "lowest_rate",
+                "half_cycle_epochs",
+                "half_cycle_iterations",
+                "final_fraction",
+                "warmup_epochs",
+                "hinge_margin",
+                "momentum",
+            },
+        ),
+        (
+            {"schedule": "cyclical", "loss": "hinge", "optimizer": "sgd"},
+            {
+                "step_epochs",
+                "rate_factor",
+                "half_cycle_iterations",  # it is empty
+                "final_fraction",
+                "warmup_epochs",
+                "label_smoothing",
+            },
+        ),
+    ],
+)
+def test_keys_that_nothing_looks_at(keys, idle):
+    assert idle_keys(parse_params(changed(**keys)).train.model_dump()) == idle
+
+
+def test_every_choice_has_its_keys():
+    for choice, used in USED.items():
+        assert set(used) == set(get_args(Train.model_fields[choice].annotation))
+        assert set().union(*used.values()) <= set(Train.model_fields)
 
 
 PAGE = (ROOT / "docs/training.md").read_text(encoding="utf-8")

@@ -1,6 +1,31 @@
-"""What contradicts itself in how networks are trained: one line each, naming the key."""
+"""What contradicts itself in how networks are trained, one line each, naming the key; and what has no meaning there."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from pipeline.params.sections import Params, Train
+
+# The keys that each schedule looks at, of those that schedules differ in; a loss likewise.
+USED = {
+    "schedule": {
+        "constant": set(),
+        "step": {"step_epochs", "rate_factor"},
+        "exponential": {"rate_factor"},
+        "cyclical": {"lowest_rate", "half_cycle_epochs", "half_cycle_iterations"},
+        "cosine": {"final_fraction", "warmup_epochs"},
+    },
+    "loss": {"cross_entropy": {"label_smoothing"}, "hinge": {"hinge_margin"}},
+    "optimizer": {"adamw": set(), "sgd": {"momentum"}},
+}
+
+
+def idle_keys(train: Mapping[str, Any]) -> set[str]:
+    """Keys of a section `train` that nothing looks at as it is chosen, and those that are empty."""
+    idle = {key for key, value in train.items() if value is None}
+    for choice, used in USED.items():
+        if choice in train:
+            idle |= set().union(*used.values()) - used[train[choice]]
+    return idle
 
 
 def find_training_problems(params: Params, train: Train) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.features.representations import stack_of
 from pipeline.params.fitted import USED
+from pipeline.params.training import idle_keys
 from pipeline.report.axes import text_of
 from pipeline.report.spectrograms import CONTENTS, Sound
 from pipeline.store.files import read_json
@@ -237,6 +238,7 @@ def members_table(metrics: Values, members: Mapping[str, Values]) -> Table:
     columns = []
     for name, member in members.items():
         model, train, start = member["model"], member["train"], metrics["start"][name]
+        idle = {"threads", *idle_keys(train)}
         if start["weights"] == "none":
             columns.append(_estimator_settings(model, member["seed"]))
             continue
@@ -251,7 +253,7 @@ def members_table(metrics: Values, members: Mapping[str, Values]) -> Table:
                 "values enter as": model["normalise"],
                 "whitening": model["whiten"] if model["whiten"] != "none" else "",
                 "seed": str(member["seed"]),
-                **{key.replace("_", " "): _setting(value) for key, value in train.items() if key != "threads"},
+                **{key.replace("_", " "): _setting(train[key]) for key in train if key not in idle},
             }
         )
     keys = dict.fromkeys(key for column in columns for key in column)
