@@ -231,6 +231,12 @@ def test_heads_have_rows_and_say_what_they_are():
     assert "Warning: fitted on the test side itself (selected_on_test): scores;" in text(
         lambda metrics: add(metrics, selected_on_test=True)
     )
+
+    def joined(metrics):
+        add(metrics, selected_on_test=True)
+        metrics["ensembles"] = {"with": {**both(0.8), "selected_on_test": True}, "without": both(0.7)}
+
+    assert "(selected_on_test): scores (and with them the ensembles with); such" in text(joined)
     assert "head" not in text()
 
 

@@ -94,10 +94,12 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
         ]
     chosen = [name for name, head in metrics.get("heads", {}).items() if head["about"]["selected_on_test"]]
     if chosen and not metrics["selected_on_test"]:
+        joined = [name for name, scores in metrics.get("ensembles", {}).items() if scores.get("selected_on_test")]
+        within = f" (and with them the ensembles {', '.join(joined)})" if joined else ""
         found += [
             Finding(
-                f"Warning: fitted on the test side itself (selected_on_test): {', '.join(chosen)}; such numbers "
-                "flatter the head."
+                f"Warning: fitted on the test side itself (selected_on_test): {', '.join(chosen)}{within}; such "
+                "numbers flatter the head."
             )
         ]
     found += _uncalibrated(metrics["block"])

@@ -123,9 +123,11 @@ def _fit_lda(rows: Rows) -> Form:
 
     n_columns = rows.values.shape[1]
     _refuse_large(1, n_columns, "lda")
-    if len(rows.values) <= len(rows.counts):
+    means = np.stack([rows.of(k).mean(axis=0) for k in range(len(rows.counts))])
+    if not np.square(rows.values - means[rows.labels]).mean(axis=0).max() > SINGULAR:
         raise ModelError(
-            f"lda: {len(rows.values)} blocks of {len(rows.counts)} classes: it needs more blocks than classes"
+            f"lda: none of the {len(rows.counts)} classes varies in the {len(rows.values)} blocks that it is fitted "
+            "to, so there is no covariance: give it more blocks of a class, or use svm or softmax_regression"
         )
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=rows.options.regularisation, priors=rows.priors)
     with warnings.catch_warnings():
