@@ -81,6 +81,22 @@ def heads_in_words(metrics: Mapping[str, Any]) -> list[str]:
     return [f"Heads alone, UAR per clip: {each}."]
 
 
+def _fitted_on_test(metrics: Mapping[str, Any]) -> list[Finding]:
+    """Name the heads that learned from the test side, also where something of the members was chosen on it."""
+    is_all = metrics["selected_on_test"]  # then a head may say so of its member's weights alone
+    chosen = [
+        name
+        for name, head in metrics.get("heads", {}).items()
+        if head["about"]["selected_on_test"] and not (is_all and head["about"]["fitted_on"] == "train")
+    ]
+    if not chosen:
+        return []
+    joined = [name for name, scores in metrics.get("ensembles", {}).items() if scores.get("selected_on_test")]
+    within = f" (and with them the ensembles {', '.join(joined)})" if joined and not is_all else ""
+    text = f"fitted on the test side itself (selected_on_test): {', '.join(chosen)}{within}"
+    return [Finding(f"Warning: {text}; such numbers flatter the head.")]
+
+
 def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[Finding]:
     """Say what of a result a reader must be warned of, and what the split was audited for."""
     found = [*_verdict(metrics), _leakage(metrics["split"])]
@@ -92,15 +108,7 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
                 f"Warning: {what} were chosen on the test side (selected_on_test): these numbers flatter the model."
             )
         ]
-    chosen = [name for name, head in metrics.get("heads", {}).items() if head["about"]["selected_on_test"]]
-    if chosen and not metrics["selected_on_test"]:
-        found += [
-            Finding(
-                f"Warning: fitted on the test side itself (selected_on_test): {', '.join(chosen)}; such numbers "
-                "flatter the head."
-            )
-        ]
-    found += _uncalibrated(metrics["block"])
+    found += _fitted_on_test(metrics) + _uncalibrated(metrics["block"])
     if metrics["clip"]["few_units"]:
         count, unit = metrics["clip"]["n_units"], metrics["clip"]["unit"]
         found += [Finding(f"Only {count} units ({unit}) were tested: the intervals are too narrow.")]
