@@ -234,6 +234,11 @@ def test_heads_have_rows_and_say_what_they_are():
     assert "head" not in text()
 
 
+def test_ensembles_have_rows():
+    page = text(lambda metrics: metrics.update(ensembles={"er2": both(0.66)}))
+    assert [line.split()[2] for line in page.splitlines() if line.startswith("ensemble: er2")] == ["0.66", "0.66"]
+
+
 def test_what_runs_over_a_networks_features_is_named():
     start = {"network": "flat", "weights": "random", "sequence": "lstm"}
     page = text(lambda metrics: metrics.update(start={"a": start}))
