@@ -100,7 +100,7 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
                 "flatter the head."
             )
         ]
-    found += _uncalibrated(metrics["block"])
+    found += _uncalibrated(metrics["block"], advice="temperature_scaling" not in metrics)
     if metrics["clip"]["few_units"]:
         count, unit = metrics["clip"]["n_units"], metrics["clip"]["unit"]
         found += [Finding(f"Only {count} units ({unit}) were tested: the intervals are too narrow.")]
@@ -138,7 +138,7 @@ def _verdict(metrics: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
-def _uncalibrated(block: Mapping[str, Any]) -> list[Finding]:
+def _uncalibrated(block: Mapping[str, Any], *, advice: bool) -> list[Finding]:
     """Say that probabilities are not to be trusted, where the calibration error of the blocks surely is large."""
     how = block.get("calibration")
     if how is None or (how["interval"]["ece"]["low"] or 0) <= LARGE_ECE:
@@ -147,7 +147,7 @@ def _uncalibrated(block: Mapping[str, Any]) -> list[Finding]:
         Finding(
             f"The probabilities are no measure of certainty: per block the mean confidence is "
             f"{figure(how['confidence'])}, the accuracy {figure(block['accuracy'])} (calibration error "
-            f"{figure(how['ece'])}): see evaluate.calibrate."
+            f"{figure(how['ece'])}){': see evaluate.calibrate' if advice else ', temperatures and all'}."
         )
     ]
 
