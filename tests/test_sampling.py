@@ -216,7 +216,7 @@ def test_the_event_whose_pictures_are_not_there_is_named(films):
     collect(films)
     cut()
     assert refusal(films).startswith(
-        "representation.kind faces: made/long.mkv#t=1.9,2.9: long.mkv: its last picture appears at 0.90 s and counts until"
+        "representation.kind faces: made/long.mkv#t=1.9,2.9: long.mkv: its last picture appears at 0.90 s and"
     )
 
 
