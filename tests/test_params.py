@@ -215,6 +215,13 @@ def test_every_contradiction_is_named_at_once():
         assert key in str(caught.value)
 
 
+def test_a_contradiction_that_members_share_is_named_once():
+    members = {name: {"seed": 0, "model": {}, "train": {}} for name in ("a", "b", "c")}
+    with pytest.raises(ParamsError) as caught:
+        parse_params(changed(members=members, train__keep="best"))
+    assert str(caught.value).count("train.keep: best needs a validation side") == 1
+
+
 @pytest.mark.parametrize(
     ("keys", "said"),
     [

@@ -108,7 +108,8 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
                 f"Warning: {what} were chosen on the test side (selected_on_test): these numbers flatter the model."
             )
         ]
-    found += _fitted_on_test(metrics) + _uncalibrated(metrics["block"])
+    found += _fitted_on_test(metrics)
+    found += _uncalibrated(metrics["block"], advice="temperature_scaling" not in metrics)
     if metrics["clip"]["few_units"]:
         count, unit = metrics["clip"]["n_units"], metrics["clip"]["unit"]
         found += [Finding(f"Only {count} units ({unit}) were tested: the intervals are too narrow.")]
@@ -146,7 +147,7 @@ def _verdict(metrics: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
-def _uncalibrated(block: Mapping[str, Any]) -> list[Finding]:
+def _uncalibrated(block: Mapping[str, Any], *, advice: bool) -> list[Finding]:
     """Say that probabilities are not to be trusted, where the calibration error of the blocks surely is large."""
     how = block.get("calibration")
     if how is None or (how["interval"]["ece"]["low"] or 0) <= LARGE_ECE:
@@ -155,7 +156,7 @@ def _uncalibrated(block: Mapping[str, Any]) -> list[Finding]:
         Finding(
             f"The probabilities are no measure of certainty: per block the mean confidence is "
             f"{figure(how['confidence'])}, the accuracy {figure(block['accuracy'])} (calibration error "
-            f"{figure(how['ece'])}): see evaluate.calibrate."
+            f"{figure(how['ece'])}){': see evaluate.calibrate' if advice else ', temperatures and all'}."
         )
     ]
 
