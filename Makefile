@@ -28,9 +28,11 @@ repro: $(READY) ## Run the pipeline: what has changed since the last time, and p
 	@$(RUN) emospec results
 
 # Of all metrics, the two that experiments are compared by; of all parameters and files, those that differ.
-NOT_SHOWN := ^(baselines|spread|folds|corpora|leakage|start|seed|split\.leakage|left_out)\.|^(members|heads)\..*\.(block|clip)\.
-NOT_SHOWN := $(NOT_SHOWN)|^(block|clip)\.(accuracy|macro_f1|recall|n|n_units|n_units_by_class|unit|few_units|interval)\b
-NOT_SHOWN := $(NOT_SHOWN)|^(units|merged_units|n_folds|by|method|balance|validation)\b|.*/|Created|State|Executor
+NOT_SHOWN := ^(block|clip)\.(?!uar$$)|^(members|heads|ensembles)\..*\.(block|clip)\.
+NOT_SHOWN := $(NOT_SHOWN)|^(aggregations|baselines|spread|temperature_scaling|start|seed|split\.leakage)\.
+NOT_SHOWN := $(NOT_SHOWN)|^(folds|corpora|leakage|left_out|duplicates)\.|^(aggregate|members_mean)\b
+NOT_SHOWN := $(NOT_SHOWN)|^(blocks|clips|classes|unit|units|merged_units|n_folds|by|method|balance|validation)\b
+NOT_SHOWN := $(NOT_SHOWN)|.*/|Created|State|Executor
 
 show: $(READY) ## The experiments side by side: what was changed, and the two scores that count
 	@$(RUN) COLUMNS=$${COLUMNS:-$$(test -t 2 && tput cols || echo 160)} \

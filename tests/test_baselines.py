@@ -4,6 +4,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+import warnings
 from fractions import Fraction
 from pathlib import Path
 
@@ -197,6 +198,17 @@ def planted(n=400, n_classes=4, seed=0):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, n_classes, n)
     return labels, rng.random(n) < 0.7, rng
+
+
+def test_the_optimum_of_few_rows_and_many_columns_is_reached_without_a_warning():
+    labels = np.repeat([0, 1], 10)
+    for seed in (*range(4), 19, 30):  # of 19 and 30 the line search ends in rounding errors
+        features = np.random.default_rng(seed).standard_normal((20, 300)) + (1 if seed % 2 else 8) * labels[:, None]
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            said = fit_predict(features, labels, np.ones(20, bool), n_classes=2)
+        assert not caught
+        assert (said.argmax(axis=1) == labels).all()
 
 
 def test_a_planted_fact_is_found():

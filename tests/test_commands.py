@@ -11,8 +11,11 @@ import time
 
 import pytest
 from made_pipeline import ROOT, make_corpus, make_project, make_speech, run, settings
+from ruamel.yaml import YAML
 
 from pipeline.cli import app
+from pipeline.params import parse_params
+from pipeline.search.trials import change, read_base
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = ("git", "make", "dvc", "emospec", "pre-commit", "source", "for", "cml")
@@ -113,6 +116,14 @@ def test_every_sub_command_that_a_page_names_is_there():
     named = {name for page in pages for name in re.findall(r"`emospec ([a-z]+)", page.read_text(encoding="utf-8"))}
     assert named
     assert named <= known
+
+
+def test_what_the_front_page_says_may_be_added_is_allowed():
+    added = re.findall(r"`(\+[\w.]+)=([^`]+)`", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert added
+    base = read_base(ROOT / "params.yaml")
+    for key, value in added:
+        parse_params(change(base, {key: YAML(typ="safe", pure=True).load(value)}))
 
 
 @pytest.mark.commands

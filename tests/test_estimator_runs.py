@@ -222,3 +222,12 @@ def test_a_network_after_an_estimator_is_a_network(project):
     train_network(0, epochs=1)
     load_model(model_folder("0-a"))
     assert not is_estimator(model_folder("0-a"))
+
+
+def test_what_cannot_be_fitted_names_the_section(project, monkeypatch):
+    def refuse(*_, **__):
+        raise ModelError("gmm: raise regularisation")
+
+    monkeypatch.setattr("pipeline.estimator_runs.fit_estimator", refuse)
+    with pytest.raises(ModelError, match=r"^model\.estimator: gmm: raise regularisation$"):
+        train(0, "gmm")

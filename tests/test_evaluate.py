@@ -797,6 +797,9 @@ def test_each_head_is_evaluated_by_itself_and_changes_nothing_else(project):
     # an ensemble may name a head: a member that guesses does not outweigh one that is sure
     joined = evaluate(heads=("right",), ensembles={"both": ("a", "right")}, members_mean="logits")
     assert joined["ensembles"]["both"]["block"]["uar"] > joined["block"]["uar"]
+    # and says so where one of it was fitted on the test side, as the head itself does
+    said = evaluate(heads=("right", "wrong"), ensembles={"ar": ("a", "right"), "rw": ("right", "wrong")})["ensembles"]
+    assert {name: scores.get("selected_on_test", False) for name, scores in said.items()} == {"ar": False, "rw": True}
 
 
 def test_a_head_of_another_split_is_refused(project):

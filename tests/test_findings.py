@@ -64,6 +64,8 @@ def test_probabilities_that_surely_mislead_warn(low, warns):
         "(calibration error 0.30): see evaluate.calibrate."
     ]
     assert warnings(block=block) == (said if warns else [])
+    scaled = warnings(block=block, temperature_scaling={"fitted_on": "fraction"})
+    assert scaled == [text.replace(": see evaluate.calibrate.", ", temperatures and all.") for text in said if warns]
 
 
 @pytest.mark.parametrize(("n_units", "least"), [(1, "0.03"), (18, "0.81"), (100, "0.96")])

@@ -314,3 +314,23 @@ def test_a_recurrent_head_refuses_a_split_that_tears_clips(project):
         SplitError, match=r"a recurrent network needs a clip's blocks together .* set split\.by to clip"
     ):
         run(head(kind="lstm"))
+
+
+@pytest.mark.parametrize("kind", ["lda", "lstm"])
+def test_what_a_head_cannot_do_names_its_key_and_the_fold(project, kind):
+    prepare(1)
+    values = read_outputs(outputs_h5("1-a"), "logits").values["logits"].copy()
+    values[0] = np.nan
+    write_made_outputs(1, read_fold(1), "a", values)
+    with pytest.raises(ModelError, match=r"^heads\.h: fold 1: .*NaN or infinity"):
+        run(head(kind=kind))
+
+
+@pytest.mark.parametrize(
+    ("kind", "packages"), [("lda", {"numpy", "scipy", "scikit-learn"}), ("lstm", {"numpy", "torch"})]
+)
+def test_provenance_names_what_fitted_it(project, kind, packages):
+    prepare(1)
+    run(head(kind=kind, options={"epochs": 1} if kind == "lstm" else {}))
+    made_by = json.loads((head_folder(KEY) / "provenance.json").read_text(encoding="utf-8"))
+    assert made_by["packages"].keys() == packages

@@ -98,10 +98,34 @@ def test_the_committed_file_is_valid():
             "h.n_mixtures: svm does not look at it",
         ),
         (
+            "heads",
+            {"h": {"member": "a", "kind": "svm", "kernel": "linear", "gamma": 0.1}},
+            "heads.h.gamma: svm does not look at it with kernel linear: leave it out",
+        ),
+        ("heads", ["h"], "heads: must be keys with values, such as {key: value}, not ['h']"),
+        ("model__hidden", 64, "model.hidden: must be a list, such as [64] or [a, b], not 64"),
+        ("model__convolutions", [16], "model.convolutions.0: must be keys with values, such as {key: value}, not 16"),
+        (
+            "model__convolutions",
+            [{"filters": 2, "height": 3, "width": 3, "pool_stride": 2}],
+            "convolutions.0.pool_stride: steps of a pool, and pool is 0: set pool, or leave it out",
+        ),
+        (
             "members__a__model",
             {"name": "svm", "hidden": [64]},
-            "model.hidden: svm has no layers: leave it",
+            "members.a.model.hidden: svm has no layers: leave it",
         ),
+        (
+            "members__a__model",
+            {"name": "svm", "normalise": "standard", "estimator": {"n_mixtures": 2}},
+            "members.a.model.estimator.n_mixtures: svm does not look at it: leave it out",
+        ),
+        (
+            "members__a__model",
+            {"estimator": {"C": 2.0}},
+            "members.a.model.estimator: alexnet is a network and does not look at it: leave it out",
+        ),
+        ("members__a__train", {"keep": "best"}, "members.a.train.keep: best needs a validation side"),
         ("members__a__model", {"name": "svm", "frozen": "all"}, "model.frozen: svm has no layers"),
         ("members__a__model", {"estimator": {"c": 1}}, "members.a.model.estimator.c: unknown key"),
         ("members__a__model", {"name": "svm", "weights": "imagenet"}, "model.weights: svm starts from nothing"),
@@ -189,6 +213,13 @@ def test_every_contradiction_is_named_at_once():
         parse_params(changed(spectrogram__fft_length=1000, data__root="here", train__keep="best"))
     for key in ("spectrogram.fft_length", "data.root", "train.keep"):
         assert key in str(caught.value)
+
+
+def test_a_contradiction_that_members_share_is_named_once():
+    members = {name: {"seed": 0, "model": {}, "train": {}} for name in ("a", "b", "c")}
+    with pytest.raises(ParamsError) as caught:
+        parse_params(changed(members=members, train__keep="best"))
+    assert str(caught.value).count("train.keep: best needs a validation side") == 1
 
 
 @pytest.mark.parametrize(
@@ -509,3 +540,11 @@ def test_flat_values_need_a_sequence_and_have_no_weights():
 
 def test_whole_clips_are_never_on_two_sides():
     parse_params(changed(augment__sound="nine", split__by="block", slice__whole_clips=True))
+
+
+def test_a_contradiction_of_several_members_is_said_once():
+    members = {name: {"seed": 0, "model": {}, "train": {}} for name in ("a", "b")}
+    with pytest.raises(ParamsError) as caught:
+        parse_params(changed(members=members, train__keep="best"))
+    assert str(caught.value).count("train.keep: best needs a validation side") == 1
+    assert "members." not in str(caught.value)

@@ -216,7 +216,7 @@ def test_the_event_whose_pictures_are_not_there_is_named(films):
     collect(films)
     cut()
     assert refusal(films).startswith(
-        "representation.kind faces: made/long.mkv#t=1.9,2.9: long.mkv: its pictures end at 1.90 s"
+        "representation.kind faces: made/long.mkv#t=1.9,2.9: long.mkv: its last picture appears at 0.90 s and"
     )
 
 
@@ -266,7 +266,7 @@ def test_from_films_to_answers_and_the_report(films):
     assert outputs.values["logits"].shape == (len(read_rows(blocks_csv("made"), Block)), 2) == (24, 2)
     assert np.ptp(outputs.values["logits"], axis=0).min() > 0
     fit_baselines(0, ["made"])
-    metrics = evaluate_runs([0], ["a"], n_resamples=100, seed=0, run={"corpora": ["made"]})
+    metrics = evaluate_runs([0], ["a"], n_resamples=100, seed=0, sample_rate=RATE, run={"corpora": ["made"]})
     assert metrics["baselines"]["thumbnail"]["clip"]["uar"] == 1.0  # the halves tell the classes
     sections = {**SECTIONS, "slice": {**SECTIONS["slice"], "random_blocks": 3, "seed": 0}}
     write_report(["made"], sections=sections, members={"a": MEMBER}, wrong_clips=2)

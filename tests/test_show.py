@@ -22,6 +22,7 @@ from pipeline.show import show_clip
 from pipeline.show.block import find_block
 from pipeline.show.page import BAR_GAP, EDGE, draw_page
 from pipeline.show.panels import Column, panels_of
+from pipeline.show.writing import plain as in_its_signs
 from pipeline.slicing import slice_corpus
 from pipeline.store.arrays import open_arrays
 from pipeline.store.paths import spectrograms_h5
@@ -340,3 +341,8 @@ def test_the_command_writes_the_picture_or_says_in_one_line_why_not(monkeypatch,
     assert err.startswith("error: gone.wav: neither")
     assert err.count("\n") == 1
     assert run("a.wav", "--out", "x.jpg")[0] == 2
+
+
+def test_names_are_written_in_the_signs_that_the_font_has():
+    assert in_its_signs("M\u00fcller \u2013 \u00e9t\u00e9, u\u0308, \u22123 dB") == "Muller - ete, u, -3 dB"
+    assert in_its_signs("\u65e5 \ud55c \u20ac") == r"\u65e5 \ud55c \u20ac"

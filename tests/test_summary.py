@@ -231,7 +231,28 @@ def test_heads_have_rows_and_say_what_they_are():
     assert "Warning: fitted on the test side itself (selected_on_test): scores;" in text(
         lambda metrics: add(metrics, selected_on_test=True)
     )
+
+    def joined(metrics):
+        add(metrics, selected_on_test=True)
+        metrics["ensembles"] = {"with": {**both(0.8), "selected_on_test": True}, "without": both(0.7)}
+
+    page = text(joined)
+    assert "(selected_on_test): scores (and with them the ensembles with); such" in page
+    assert page.count("\nensemble: with ") == page.count("\nensemble: without ") == 2
+    # where temperatures were fitted there, the head is named all the same; one that learned from training is not
+    for fitted_on, is_named in (("validation", True), ("train", False)):
+
+        def chosen(metrics, fitted_on=fitted_on):
+            add(metrics, selected_on_test=True, fitted_on=fitted_on)
+            metrics["selected_on_test"] = True
+
+        assert ("fitted on the test side itself (selected_on_test): scores;" in text(chosen)) == is_named
     assert "head" not in text()
+
+
+def test_ensembles_have_rows():
+    page = text(lambda metrics: metrics.update(ensembles={"er2": both(0.66)}))
+    assert [line.split()[2] for line in page.splitlines() if line.startswith("ensemble: er2")] == ["0.66", "0.66"]
 
 
 def test_what_runs_over_a_networks_features_is_named():

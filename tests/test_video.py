@@ -187,7 +187,9 @@ def test_pyav_is_named_where_it_is_missing(film, monkeypatch):
 def test_pictures_that_end_before_the_sound_are_refused_where_they_are_asked_for(film):
     write_film(film, TENTHS[:10], seconds=4.0)
     assert numbers(film, [0.5, 1.8]) == [5, 9]  # the last stays for a second
-    assert "its pictures end at 1.90 s, and its sound goes on beyond 3.00 s" in refusal(film, [0.5, 3.0])
+    assert "its last picture appears at 0.90 s and counts until 1.90 s, and its sound goes on beyond 3.00 s" in refusal(
+        film, [0.5, 3.0]
+    )
     write_film(film, [0, 1500, 3000], seconds=4.5)  # where frames stay long, so does the last
     assert numbers(film, [4.4]) == [2]
 

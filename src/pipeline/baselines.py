@@ -2,6 +2,7 @@
 
 import functools
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -134,7 +135,10 @@ def fit_predict(features: NDArray[Any], labels: Integers, train: Flags, *, n_cla
         # Newton's method goes to the optimum within 1e-8; L-BFGS, scikit-learn's usual solver, stops well before it, at
         # a place that depends on last digits.
         model = LogisticRegression(solver="newton-cg", class_weight="balanced", tol=TOLERANCE, max_iter=MAX_ITERATIONS)
-        model.fit(standard[train], labels[train])
+        with warnings.catch_warnings():
+            # where nothing but rounding is left to gain, no step is found
+            warnings.filterwarnings("ignore", "(?i).*line search")
+            model.fit(standard[train], labels[train])
         probabilities[:, learnt] = model.predict_proba(standard).round(DECIMALS)
     return probabilities
 

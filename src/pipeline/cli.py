@@ -232,12 +232,14 @@ def probabilities(
     run: Annotated[
         str | None, typer.Option(help="One run, FOLD-MEMBER.", show_default="all members of the fold that tests it")
     ] = None,
-    params: Annotated[Path, typer.Option(help="Whose spectrogram is drawn above.")] = Path("params.yaml"),
+    params: Annotated[
+        Path, typer.Option(help="Whose spectrogram is drawn above, and how blocks become an answer.")
+    ] = Path("params.yaml"),
     out: Annotated[
         Path | None, typer.Option(help="The .png file.", show_default="the clip's name", callback=_png)
     ] = None,
 ) -> None:
-    """Draw the probability of every class in each block of a test clip along its time, and their running mean."""
+    """Draw the probability of every class in each block of a test clip along its time, and the answer so far."""
     from pipeline.pictures.probabilities import draw_probabilities
 
     typer.echo(draw_probabilities(clip, run=run, params=params, out=out))

@@ -89,7 +89,10 @@ def fit_member(
         say(f"{n_anomalous} of {n_values} values of the training blocks were anomalous and replaced")
     values = np.concatenate(list(_values(images, training.block_ids, preparation)))
     n_classes = len(classes)
-    estimator = fit_estimator(kind, values, training.labels, n_classes=n_classes, options=options, seed=seed)
+    try:
+        estimator = fit_estimator(kind, values, training.labels, n_classes=n_classes, options=options, seed=seed)
+    except ModelError as error:
+        raise ModelError(f"model.estimator: {error}") from None
     save_estimator(folder / WEIGHTS, estimator)
     has_preparation = save_preparation(folder / PREPARATION, preparation)
     card = EstimatorCard(

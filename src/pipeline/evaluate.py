@@ -112,7 +112,7 @@ def evaluate_runs(
         "members": {member: each[member] for member in members},
         "spread": {level: spread([each[member][level] for member in members]) for level in LEVELS},
         "baselines": {name: scorer.levels(values) for name, values in _baselines(sides).items()},
-        "selected_on_test": any(card["selected_on_test"] for member in members for card in answerers[member].about)
+        "selected_on_test": any(_is_chosen(answerers[member]) for member in members)
         or (bool(temperatures) and split["validation"] == "test"),
         "start": {member: answerers[member].about[0]["start"] for member in members},
         "split": _split_summary(folds) | _untrained(blocks.classes, learned),
@@ -121,7 +121,11 @@ def evaluate_runs(
     if heads:
         metrics["heads"] = {name: {**each[name], "about": _about_head(answerers[name])} for name in heads}
     if ensembles:
-        metrics["ensembles"] = {name: scorer.levels(values) for name, values in ensembles.items()}
+        chosen = {one for one in how.ensembles if any(_is_chosen(answerers[name]) for name in how.ensembles[one])}
+        metrics["ensembles"] = {
+            name: scorer.levels(values) | ({"selected_on_test": True} if name in chosen else {})
+            for name, values in ensembles.items()
+        }
     if temperatures:
         raw = [answerers[member].logits(sides) for member in members]
         before = scorer.levels(join(raw, how.members_mean))
@@ -237,7 +241,12 @@ def _baselines(sides: Mapping[int, Fold]) -> dict[str, Floats]:
 def _about_head(head: Answerer) -> dict[str, Any]:
     """What metrics.json says of a head beside its scores."""
     own = {key: head.about[0][key] for key in ("member", "on", "kind", "fitted_on")}
-    return {**own, "selected_on_test": any(card["selected_on_test"] for card in head.about)}
+    return {**own, "selected_on_test": _is_chosen(head)}
+
+
+def _is_chosen(answerer: Answerer) -> bool:
+    """Whether something of it was chosen or fitted on the test side of a fold."""
+    return any(card["selected_on_test"] for card in answerer.about)
 
 
 def _split_summary(folds: Sequence[int]) -> dict[str, Any]:

@@ -81,6 +81,22 @@ def heads_in_words(metrics: Mapping[str, Any]) -> list[str]:
     return [f"Heads alone, UAR per clip: {each}."]
 
 
+def _fitted_on_test(metrics: Mapping[str, Any]) -> list[Finding]:
+    """Name the heads that learned from the test side, also where something of the members was chosen on it."""
+    is_all = metrics["selected_on_test"]  # then a head may say so of its member's weights alone
+    chosen = [
+        name
+        for name, head in metrics.get("heads", {}).items()
+        if head["about"]["selected_on_test"] and not (is_all and head["about"]["fitted_on"] == "train")
+    ]
+    if not chosen:
+        return []
+    joined = [name for name, scores in metrics.get("ensembles", {}).items() if scores.get("selected_on_test")]
+    within = f" (and with them the ensembles {', '.join(joined)})" if joined and not is_all else ""
+    text = f"fitted on the test side itself (selected_on_test): {', '.join(chosen)}{within}"
+    return [Finding(f"Warning: {text}; such numbers flatter the head.")]
+
+
 def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[Finding]:
     """Say what of a result a reader must be warned of, and what the split was audited for."""
     found = [*_verdict(metrics), _leakage(metrics["split"])]
@@ -92,15 +108,8 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
                 f"Warning: {what} were chosen on the test side (selected_on_test): these numbers flatter the model."
             )
         ]
-    chosen = [name for name, head in metrics.get("heads", {}).items() if head["about"]["selected_on_test"]]
-    if chosen and not metrics["selected_on_test"]:
-        found += [
-            Finding(
-                f"Warning: fitted on the test side itself (selected_on_test): {', '.join(chosen)}; such numbers "
-                "flatter the head."
-            )
-        ]
-    found += _uncalibrated(metrics["block"])
+    found += _fitted_on_test(metrics)
+    found += _uncalibrated(metrics["block"], advice="temperature_scaling" not in metrics)
     if metrics["clip"]["few_units"]:
         count, unit = metrics["clip"]["n_units"], metrics["clip"]["unit"]
         found += [Finding(f"Only {count} units ({unit}) were tested: the intervals are too narrow.")]
@@ -138,7 +147,7 @@ def _verdict(metrics: Mapping[str, Any]) -> list[Finding]:
     ]
 
 
-def _uncalibrated(block: Mapping[str, Any]) -> list[Finding]:
+def _uncalibrated(block: Mapping[str, Any], *, advice: bool) -> list[Finding]:
     """Say that probabilities are not to be trusted, where the calibration error of the blocks surely is large."""
     how = block.get("calibration")
     if how is None or (how["interval"]["ece"]["low"] or 0) <= LARGE_ECE:
@@ -147,7 +156,7 @@ def _uncalibrated(block: Mapping[str, Any]) -> list[Finding]:
         Finding(
             f"The probabilities are no measure of certainty: per block the mean confidence is "
             f"{figure(how['confidence'])}, the accuracy {figure(block['accuracy'])} (calibration error "
-            f"{figure(how['ece'])}): see evaluate.calibrate."
+            f"{figure(how['ece'])}){': see evaluate.calibrate' if advice else ', temperatures and all'}."
         )
     ]
 

@@ -139,7 +139,10 @@ def train_head(fold_index: int, name: str, head: HeadRecipe, *, validation: str)
         raise SplitError(f"heads.{name}: fold {fold_index} has no block on the {side} side to fit it on")
     outputs = _listed_outputs(key, fold, head)
     values = outputs.values[head.on]
-    fitted = HEADS[head.kind].fit(values, fold, side, head.options, head.seed)
+    try:
+        fitted = HEADS[head.kind].fit(values, fold, side, head.options, head.seed)
+    except (ModelError, SplitError) as error:
+        raise type(error)(f"heads.{name}: fold {fold_index}: {error}") from None
     save_fitted(head_folder(key) / WEIGHTS, fitted.to_arrays(), fitted.about)
     card = {
         **asdict(head),
@@ -153,15 +156,16 @@ def train_head(fold_index: int, name: str, head: HeadRecipe, *, validation: str)
         "weights_sha256": sha256_of(head_folder(key) / WEIGHTS),
     }
     write_json(head_folder(key) / CARD, card)
-    write_json(head_folder(key) / "provenance.json", _provenance())
+    write_json(head_folder(key) / "provenance.json", _provenance(head.kind))
     logits = np.asarray(fitted.logits(values, fold), dtype=np.float32)
     write_outputs(head_outputs_h5(key), fold, {"logits": logits}, about=card)
     say(f"head {key}: {head.kind} on {head.on} of {head.member}, fitted to {card['n_fitted']} blocks ({side} side)")
 
 
-def _provenance() -> dict[str, Any]:
+def _provenance(kind: str) -> dict[str, Any]:
     """What may change the last digits of a head and is not a parameter."""
-    packages = {name: version(name) for name in ("numpy", "scipy", "scikit-learn")}
+    fits = ("scipy", "scikit-learn") if kind in KINDS else ("torch",)
+    packages = {name: version(name) for name in ("numpy", *fits)}
     return {"python": platform.python_version(), "machine": platform.machine(), "packages": packages}
 
 

@@ -21,6 +21,7 @@ def _table(level: str, metrics: Mapping[str, Any]) -> list[str]:
     n_members = len(metrics["members"])
     rows = {"this model" if n_members == 1 else f"mean of {n_members} members": metrics[level]}
     rows |= {f"head: {name}": value[level] for name, value in metrics.get("heads", {}).items()}
+    rows |= {f"ensemble: {name}": value[level] for name, value in metrics.get("ensembles", {}).items()}
     rows |= {f"baseline: {name}": value[level] for name, value in metrics["baselines"].items()}
     width = max(24, *(len(name) + 1 for name in rows))
     header = f"{'per ' + level:{width}}{'UAR':>7}  {'95 % interval':16}{'accuracy':>8}   recall by class"

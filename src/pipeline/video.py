@@ -144,8 +144,8 @@ def _shown_at(container: Any, stream: "VideoStream", seconds: Sequence[float], s
             last, made, following = following, None, next(frames, None)
         if following is None and time > last.until:
             raise AudioError(
-                f"its pictures end at {last.until:.2f} s, and its sound goes on beyond {time:.2f} s: list the part "
-                "that has them in clips.csv, or take it out of the list"
+                f"its last picture appears at {last.seconds:.2f} s and counts until {last.until:.2f} s, and its sound "
+                f"goes on beyond {time:.2f} s: list the part that has pictures in clips.csv, or take it out of the list"
             )
         if made is None:
             made = _shown(last, aspect)

@@ -312,6 +312,7 @@ def test_kaiming_draws_for_the_slope(slope):
             {"convolutions": [{"filters": 1, "height": 1, "width": 1}]},
             r"model\.convolutions: fc3 has none: leave it empty",
         ),
+        ("softmax", (26,), {"leaky_slope": 0.1}, r"model\.leaky_slope: softmax has no layer with a ReLU here: leave"),
         ("resnet18", (3, 32, 32), {"hidden": [64]}, r"model\.hidden: resnet18 is as it is: leave it empty"),
         ("cnn", (3, 8, 8), {"depth": 3}, r"model\.depth: no option of cnn: there are convolutions, hidden"),
         ("cnn", (3, 8, 8), {"convolutions": [{"filter": 3}]}, r"model\.convolutions: unknown key filter"),

@@ -319,7 +319,7 @@ def test_inputs_that_do_not_fit():
         fit("lda", values, labels[1:])
     with pytest.raises(ModelError, match="values of shape"):
         fit("lda", values[0], labels)
-    with pytest.raises(ModelError, match="lda: 3 blocks of 3 classes: it needs more blocks than classes"):
+    with pytest.raises(ModelError, match="lda: none of the 3 classes varies in the 3 blocks"):
         fit("lda", np.eye(3), np.arange(3))
 
 
@@ -441,3 +441,14 @@ def test_options_are_kept_with_what_was_fitted(tmp_path):
     found = load_estimator(saved(tmp_path, "gmm", n_mixtures=2, covariance="diagonal"))
     assert found.options == replace(Options(), n_mixtures=2, covariance="diagonal")
     assert (found.kind, found.seed, found.n_classes, found.n_values) == ("gmm", 0, 3, 4)
+
+
+@pytest.mark.parametrize("regularisation", [0.0, 0.01, 1.0])
+def test_lda_refuses_classes_that_do_not_vary(regularisation):
+    values, labels = np.repeat([[0.0, 0.0], [1.0, 2.0], [3.0, 1.0]], 4, axis=0), np.repeat([0, 1, 2], 4)
+    options = Options(regularisation=regularisation)
+    with pytest.raises(ModelError, match=r"^lda: none of the 3 classes varies in the 12 blocks .*use svm"):
+        fit_estimator("lda", values, labels, n_classes=3, options=options, seed=0)
+    values[0, 0] += 0.1  # one class varies along one axis: its covariance is that of all
+    found = fit_estimator("lda", values, labels, n_classes=3, options=options, seed=0).log_probabilities(values)
+    assert (found.argmax(axis=1) == labels).mean() > 0.6

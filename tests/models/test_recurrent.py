@@ -14,7 +14,7 @@ from pipeline.models.checkpoint import WEIGHTS, ModelCard, load_model, save_mode
 from pipeline.models.inference import outputs_of_clips, refuse_unfit_shape
 from pipeline.models.networks import HEAD_DEVIATION, Network
 from pipeline.models.preparation import Preparation
-from pipeline.models.recurrent import KINDS, Recurrence, Recurrent, SequenceNetwork, start_sequence
+from pipeline.models.recurrent import KINDS, Recurrence, Recurrent, SequenceNetwork, start_classifier, start_sequence
 from pipeline.models.weights import fetch_weights
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
@@ -370,3 +370,16 @@ def test_layers_that_are_missing_or_unknown_are_named():
     del state["recurrent.classes.bias"]
     with pytest.raises(ModelError, match=r"the first recurrent\.classes\.bias"):
         network.load_saved(state)
+
+
+def test_weights_that_memory_cannot_take_are_refused_in_one_line(monkeypatch):
+    def refuse(*_, **__):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory\nmore")
+
+    monkeypatch.setattr("pipeline.models.recurrent.SequenceNetwork", refuse)
+    options = {"n_classes": 2, "weights": None, "init": "kaiming", "seed": 0, "shape": (4,)}
+    with pytest.raises(ModelError, match=r"^model\.name: flat: its weights need more memory than there is: .*`emospec"):
+        start_sequence("flat", Recurrence(kind="lstm"), **options)
+    monkeypatch.setattr("pipeline.models.networks.Network", refuse)
+    with pytest.raises(ModelError, match=r"^model\.name: fc2: its weights need more memory"):
+        start_classifier("fc2", **options)

@@ -15,6 +15,7 @@ from pipeline.errors import ModelError, ShowError
 from pipeline.models.checkpoint import load_model
 from pipeline.models.inference import outputs_of
 from pipeline.params import load_changed
+from pipeline.pictures import cam
 from pipeline.pictures.cam import Answer, columns_of, draw_cam, enlarged, grey_of, overlay, upright
 from pipeline.pictures.grad_cam import class_map
 from pipeline.report.axes import height_of
@@ -200,3 +201,15 @@ def test_without_a_model_or_with_a_damaged_one_it_says_what_to_do():
     save_tiny(run_stages())
     with pytest.raises(ShowError, match="--class actual: the clip is in no split"):
         draw_cam("new.wav", of="actual")
+
+
+def test_values_that_cannot_be_written_are_no_matter(monkeypatch):
+    save_tiny(run_stages())
+
+    def read_only(*of):
+        values = values_of(*of)
+        values.flags.writeable = False
+        return values
+
+    monkeypatch.setattr(cam, "values_of", read_only)
+    assert "run 0-a, layer 1" in draw_cam(CLIP)

@@ -11,6 +11,7 @@ from made_trained import CLASSES, TONE_HZ, run_stages, trained  # noqa: F401 - a
 
 from pipeline.cli import main
 from pipeline.errors import ShowError
+from pipeline.evaluate import How
 from pipeline.features.spectrogram import SpectrogramSpec
 from pipeline.params import load_changed, load_params
 from pipeline.pictures.probabilities import _spectrogram_of, charts_of, course_of, draw_probabilities, whole_spectrogram
@@ -51,6 +52,44 @@ def test_blocks_members_and_the_running_mean_by_hand():
     one = course_of(CLIP, "0-b")
     np.testing.assert_allclose(one.running[:, 1], [0.5, 0.5, 1.1 / 3], rtol=1e-6)
     assert (one.answer, one.runs) == ("anger", ["0-b"])
+
+
+def test_what_the_blocks_answer_together_is_what_evaluate_says():
+    run_stages()
+    write_logits("0-a", {CLIP: [1.0, 3.0, 9.0]})  # joy 0.5, 0.75, 0.9
+    write_logits("0-b", {CLIP: [1.0, 3.0, 1 / 81]})  # joy 0.5, 0.75, 1/82
+    belief = course_of(CLIP, "0-a", how=How(aggregate="belief"))
+    np.testing.assert_allclose(belief.running[:, 1], [0.5, 0.625, 0.7625], rtol=1e-6)
+    assert charts_of(belief)[1].title == "Belief of the blocks up to here"
+    product = course_of(CLIP, "0-a", how=How(aggregate="product"))
+    np.testing.assert_allclose(product.running[:, 1], [0.5, 0.75, 27 / 28], rtol=1e-6)
+    both = course_of(CLIP, how=How(aggregate="last", members_mean="logits"))
+    np.testing.assert_allclose(both.running[:, 1], [0.5, 0.75, 0.25], rtol=1e-6)  # odds sqrt(9 / 81)
+    assert both.answer == "anger"
+
+
+def test_outputs_of_members_that_are_run_no_more_are_left_out():
+    run_stages()
+    write_logits("0-a", {CLIP: [3.0, 3.0, 3.0]})
+    write_logits("0-b", {CLIP: [1.0, 1.0, 1.0]})
+    assert course_of(CLIP, members=["a"]).runs == ["0-a"]
+    assert "run 0-a, test side" in draw_probabilities(CLIP)  # params.yaml runs a
+    assert course_of(CLIP, "0-b", members=["a"]).runs == ["0-b"]
+    with pytest.raises(ShowError, match=r"no outputs of c here \(runs\.members\)"):
+        course_of(CLIP, members=["c"])
+
+
+def test_probabilities_are_those_at_the_temperature_of_the_validation_side():
+    run_stages("slice.slide_seconds=0.1")
+    rows = read_rows(SPLIT, SplitRow)
+    aside = [row.block_id for row in rows if row.clip_id == LEARNT][:12]
+    moved = [SplitRow(**vars(row) | {"side": "validation"}) if row.block_id in aside else row for row in rows]
+    write_rows(SPLIT, SplitRow, moved)
+    # odds of 9 where 3 of 4 are right have to be odds of 3: temperature 2
+    write_logits("0-a", {CLIP: [9.0] * 21, LEARNT: [9.0] * 9 + [1 / 9] * 3 + [1.0] * 9})
+    np.testing.assert_allclose(course_of(CLIP).probabilities[:, 1], 0.9, rtol=1e-6)
+    calibrated = course_of(CLIP, how=How(calibrate="validation"), validation="fraction")
+    np.testing.assert_allclose(calibrated.probabilities[:, 1], 0.75, rtol=1e-4)
 
 
 def test_a_clip_that_was_learnt_from_is_shown_only_for_a_named_run():
@@ -141,6 +180,8 @@ def test_the_command_draws_and_says_what_was_answered(monkeypatch, capsys):
         draw_probabilities("made/gone.wav")
     with pytest.raises(ShowError, match="no outputs of run 0-c here: there is 0-a"):
         draw_probabilities(CLIP, run="0-c")
+    with pytest.raises(ShowError, match="no outputs of run 9-a here: there is 0-a"):  # and not: name a run with --run
+        draw_probabilities(CLIP, run="9-a")
     write_logits("0-a", {})
     rows = read_rows(SPLIT, SplitRow)
     write_rows(SPLIT, SplitRow, [SplitRow(**{**vars(row), "block_id": f"{row.block_id}0"}) for row in rows])

@@ -36,6 +36,7 @@ from pipeline.plan.sound_needs import held_at_once, n_prints, sound_needs
 from pipeline.plan.survey import survey_corpora
 from pipeline.render import render_corpus
 from pipeline.runs import Compute, predict_run, train_run
+from pipeline.sequence_heads import fit_sequences
 from pipeline.slicing import slice_corpus
 from pipeline.split.choices import Choices
 from pipeline.split.corpora import split_corpora
@@ -422,14 +423,34 @@ def test_without_heads_there_is_only_their_empty_list():
 def test_an_estimator_is_measured_on_few_rows_and_columns(kind):
     small, large = (
         measure_estimator(kind, Options(n_mixtures=2), n_rows=n_rows, n_columns=n_columns, n_classes=3)
-        for n_rows, n_columns in ((60, 5), (3_000_000, 5000))
+        for n_rows, n_columns in ((60, 5), (3_000_000, 3000))
     )
     assert small.timed_rows == 60
     assert large.timed_rows == 300
     assert 0 < small.fit_seconds < 30
     assert large.fit_seconds > 100 * small.fit_seconds
     assert small.fit_bytes >= 4 * 60 * 5 * 8
-    assert large.fit_bytes >= 4 * 3_000_000 * 5000 * 8
+    assert large.fit_bytes >= 4 * 3_000_000 * 3000 * 8
+
+
+@pytest.mark.parametrize(("kind", "n_columns", "n_covariances"), [("lda", 8200, 1), ("qda", 5000, 3), ("gmm", 3000, 9)])
+def test_what_no_run_would_fit_is_refused_before_it_is_timed(kind, n_columns, n_covariances):
+    with pytest.raises(ModelError, match=rf"^{kind}: {n_covariances} covariances of {n_columns} columns hold over"):
+        measure_estimator(kind, Options(n_mixtures=3), n_rows=60, n_columns=n_columns, n_classes=3)
+
+
+@pytest.mark.parametrize("kind", ["lda", "qda", "gmm", "naive_bayes"])
+def test_noise_without_a_density_is_timed_all_the_same(kind):
+    options = Options(regularisation=0.0)
+    assert measure_estimator(kind, options, n_rows=3000, n_columns=90, n_classes=7).fit_seconds > 0
+    assert measure_estimator(kind, options, n_rows=3, n_columns=4, n_classes=3).fit_seconds > 0
+
+
+def test_a_mixture_has_no_more_gaussians_than_a_class_has_rows():
+    few, many = (
+        measure_estimator("gmm", Options(n_mixtures=n), n_rows=12, n_columns=50, n_classes=3) for n in (4, 1000)
+    )
+    assert (many.file_bytes, many.fit_bytes) == (few.file_bytes, few.fit_bytes)
 
 
 @pytest.mark.parametrize("kind", ["svm", "qda", "gmm"])
@@ -566,3 +587,20 @@ def test_a_recurrent_head_is_measured_on_few_rows_and_columns(kind):
     n_ways = 2 if kind == "bilstm" else 1
     weights = n_ways * 4 * 4 * (5000 + 4 + 2) + 3 * (4 * n_ways + 1)
     assert large.file_bytes == pytest.approx(4 * weights + 2 * 8 * 5000, rel=0.05)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_huge_recurrent_head_is_counted_and_never_built(monkeypatch):
+    built = []
+
+    def fit(*given, options, **named):
+        built.append(options.units)
+        return fit_sequences(*given, options=options, **named)
+
+    monkeypatch.setattr("pipeline.plan.estimator_costs.fit_sequences", fit)
+    head = Head(member="a", kind="bilstm", units=8192, layers=2)
+    costs = measure_head(head, n_rows=20, n_columns=3, n_classes=2)
+    assert max(built) <= 256
+    # two directions of four gates, each with two biases; the second layer sees both directions of the first
+    weights = 2 * 4 * 8192 * (3 + 8192 + 2) + 2 * 4 * 8192 * (2 * 8192 + 8192 + 2) + 2 * (2 * 8192 + 1)
+    assert costs.file_bytes == pytest.approx(4 * weights, rel=0.001)

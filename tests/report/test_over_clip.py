@@ -20,11 +20,12 @@ ROWS = rows("mean", [(1, 2.0, 0.25, 0.3, 8), (4, 5.0, 0.5, 0.4, 6), (8, 8.0, 0.7
 
 def test_points_lie_where_they_belong():
     page = over_clip_page(ROWS, chosen="vote")
-    assert [line.side for line in page.uar] == ["mean", "vote", "going"]
-    assert page.uar[1].points == [(0.25, 0.25), (0.625, 1.0), (1.0, 0.5)]
+    assert page.rules == ["mean", "vote"]
+    assert [line.side for line in page.uar] == ["vote", "mean", "going"]  # the chosen rule is hidden by no other
+    assert page.uar[0].points == [(0.25, 0.25), (0.625, 1.0), (1.0, 0.5)]
     assert page.uar[2].points == [(0.25, 1.0), (0.625, 0.75), (1.0, 0.25)]
-    assert [line.side for line in page.of_actual] == ["mean", "vote"]
-    assert page.of_actual[0].points == [(0.25, 0.3), (0.625, 0.4), (1.0, 0.45)]
+    assert [line.side for line in page.of_actual] == ["vote", "mean"]
+    assert page.of_actual[1].points == [(0.25, 0.3), (0.625, 0.4), (1.0, 0.45)]
     assert [(tick.at, tick.text) for tick in page.seconds] == [
         (pytest.approx(at), text) for at, text in ((0, "0"), (0.25, "2"), (0.5, "4"), (0.75, "6"), (1, "8"))
     ]

@@ -180,6 +180,13 @@ def test_temperatures_and_another_rule_are_said(monkeypatch):
     assert "fitted on the validation side (here the test side itself); without it ECE was" in page.text
     assert "weights or temperatures were chosen on the test side" in page.text
     assert page.tables["Scores per clip, with 95 % intervals"][2][0] == "ensemble alone"
+    metrics = read_json(METRICS)
+    for run in metrics["temperature_scaling"]["runs"].values():
+        run["found"] = "too_few"
+    write_json(METRICS, metrics)
+    text = report().text
+    assert "No temperature was fitted" in text
+    assert "Logits were divided" not in text
 
 
 # wrong clips

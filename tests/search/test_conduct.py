@@ -245,6 +245,10 @@ def test_the_commands_print_and_write_the_tables(project):
     assert (project / "t.md").read_text(encoding="utf-8").count("\n| ") == 3
     assert (project / "t.csv").read_text(encoding="utf-8").count("\n") == 3
     assert runner.invoke(app, ["search", "table", "--csv", "t.txt"]).exit_code == 2
+    assert runner.invoke(app, ["search", "table", "--csv", "gone/t.csv"]).exit_code == 2  # not after hours of runs
+    (project / "u.csv").mkdir()
+    failed = runner.invoke(app, ["search", "table", "--csv", "u.csv"]).exception
+    assert str(failed) == "u.csv: cannot be written (Is a directory): `emospec search table s` takes another"
     listed = runner.invoke(
         app, ["search", "random", "--dry", "-S", SIDE, "-S", "train.epochs=integers(1,9)", "--runs", "4"]
     )

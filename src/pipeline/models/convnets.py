@@ -127,6 +127,8 @@ def changed_design(name: str, design: Design, options: Mapping[str, Any]) -> Des
     if unknown := sorted(changes.keys() - set(OPTIONS)):
         raise ModelError(f"model.{unknown[0]}: no option of {name}: there are {', '.join(OPTIONS)}")
     own = replace(design, **changes)
+    if own.leaky_slope and not (own.convolutions or own.hidden):
+        raise ModelError(f"model.leaky_slope: {name} has no layer with a ReLU here: leave it empty")
     if not design.convolutions:
         if own.convolutions:
             raise ModelError(f"model.convolutions: {name} has none: leave it empty, or set model.name to cnn")

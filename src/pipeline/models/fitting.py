@@ -122,10 +122,12 @@ def _fit_lda(rows: Rows) -> Form:
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
     n_columns = rows.values.shape[1]
-    _refuse_large(1, n_columns, "lda")
-    if len(rows.values) <= len(rows.counts):
+    refuse_large(1, n_columns, "lda")
+    means = np.stack([rows.of(k).mean(axis=0) for k in range(len(rows.counts))])
+    if not np.square(rows.values - means[rows.labels]).mean(axis=0).max() > SINGULAR:
         raise ModelError(
-            f"lda: {len(rows.values)} blocks of {len(rows.counts)} classes: it needs more blocks than classes"
+            f"lda: none of the {len(rows.counts)} classes varies in the {len(rows.values)} blocks that it is fitted "
+            "to, so there is no covariance: give it more blocks of a class, or use svm or softmax_regression"
         )
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=rows.options.regularisation, priors=rows.priors)
     with warnings.catch_warnings():
@@ -156,7 +158,7 @@ def _fit_naive_bayes(rows: Rows) -> Form:
 def _fit_qda(rows: Rows) -> Form:
     """One Gaussian for each class: Friedman (1989), with the unit matrix in the place of the pooled covariance."""
     n_known, n_columns = len(rows.counts), rows.values.shape[1]
-    _refuse_large(n_known, n_columns, "qda")
+    refuse_large(n_known, n_columns, "qda")
     share = rows.options.regularisation
     means = np.stack([rows.of(k).mean(axis=0) for k in range(n_known)])
     factors = []
@@ -178,7 +180,7 @@ def _fit_gmm(rows: Rows) -> Form:
     n_each = [min(options.n_mixtures, len(np.unique(rows.of(k), axis=0))) for k in range(n_known)]
     n_most = max(n_each)
     if is_full:
-        _refuse_large(n_known * n_most, n_columns, "gmm")
+        refuse_large(n_known * n_most, n_columns, "gmm")
     shape = (n_known, n_most, n_columns)
     weights, means = np.zeros(shape[:2]), np.zeros(shape)
     factors = np.broadcast_to(np.eye(n_columns), (*shape, n_columns)).copy() if is_full else np.ones(shape)
@@ -239,7 +241,14 @@ def _singular(kind: str) -> ModelError:
     )
 
 
-def _refuse_large(n_covariances: int, n_columns: int, kind: str) -> None:
+def refuse_large(n_covariances: int, n_columns: int, kind: str) -> None:
+    """Refuse full covariances that together hold too many values.
+
+    Raises
+    ------
+    ModelError
+        If they hold more than MAX_COVARIANCE_VALUES.
+    """
     if n_covariances * n_columns**2 > MAX_COVARIANCE_VALUES:
         other = "covariance diagonal, fewer n_mixtures" if kind == "gmm" else "naive_bayes, svm or softmax_regression"
         raise ModelError(

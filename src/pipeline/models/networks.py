@@ -310,6 +310,21 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def enough_memory(name: str) -> Iterator[None]:
+    """Turn what torch says of weights that memory cannot take into one line with the fix."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise ModelError(
+            f"model.name: {name}: its weights need more memory than there is: fewer or smaller layers need less "
+            "(model.convolutions, hidden, sequence_units), and so do smaller images or stacks; "
+            "`emospec plan` counts them"
+        ) from None
+
+
 def start_network(
     name: str,
     *,
@@ -345,7 +360,7 @@ def start_network(
     ModelError
         If the weights do not fit the network, options or frozen layers are not its own, or it cannot take the shape.
     """
-    with seeded(seed):
+    with seeded(seed), enough_memory(name):
         network = Network(name, n_classes, shape, options)
         if init == "kaiming":
             if weights is None:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 
 from pipeline.errors import ModelError
-from pipeline.models.networks import FLAT, HEAD_DEVIATION, Network, seeded, start_network
+from pipeline.models.networks import FLAT, HEAD_DEVIATION, Network, enough_memory, seeded, start_network
 
 KINDS = ("lstm", "bilstm")
 
@@ -249,7 +249,7 @@ def start_sequence(
             frozen=frozen,
         )
         n_features = entering(blocks)
-    with seeded(seed):
+    with seeded(seed), enough_memory(name):
         network = SequenceNetwork(
             blocks, recurrence, n_features=n_features, n_classes=n_classes, dropout=dropout or 0.0
         )

@@ -27,7 +27,7 @@ def parse_params(values: object) -> Params:
         params = Params.model_validate(values)
     except ValidationError as error:
         raise ParamsError("params.yaml: " + "; ".join(one_line_each(error))) from None
-    problems = find_contradictions(params)
+    problems = dict.fromkeys(find_contradictions(params))  # several members may share one
     if problems:
         raise ParamsError("params.yaml: " + "; ".join(problems))
     return params

@@ -6,11 +6,16 @@ from pydantic import ValidationError
 
 from pipeline.params.fitted import find_estimator_problems, find_head_problems
 from pipeline.params.represented import PIXELS, find_entry_problems, find_representation_problems
-from pipeline.params.sections import Params, Use
+from pipeline.params.sections import Member, Params, Use
 from pipeline.params.sequential import find_sequence_problems
 from pipeline.params.training import find_training_problems
 
 LEAK = "augmented_before_split"  # in split.allow_leaks
+# What is needed where a checker would speak of types of Python.
+IN_WORDS = {
+    "tuple_type": "must be a list, such as [64] or [a, b]",
+    **dict.fromkeys(("dict_type", "model_type", "mapping_type"), "must be keys with values, such as {key: value}"),
+}
 
 
 def find_contradictions(params: Params) -> list[str]:
@@ -30,7 +35,8 @@ def find_contradictions(params: Params) -> list[str]:
     if cut.slide_seconds > cut.block_seconds and cut.tail == "align" and is_sliding:
         found.append("slice.tail: align would overlap blocks that slice.slide_seconds keeps apart: use drop")
     found += find_head_problems(params)
-    return found + [problem for name in params.members for problem in _member_problems(params, name)]
+    found += [problem for name in params.members for problem in _member_problems(params, name)]
+    return list(dict.fromkeys(found))
 
 
 def _run_problems(params: Params) -> list[str]:
@@ -108,11 +114,21 @@ def _member_problems(params: Params, name: str) -> list[str]:
         model, train, _ = params.of_member(name)
     except ValidationError as error:
         return [f"members.{name}.{error.title.lower()}.{line}" for line in one_line_each(error)]
-    found = find_entry_problems(model, params.representation.kind) + find_estimator_problems(params, model)
+    found = find_entry_problems(model, params.representation.kind)
+    found += find_estimator_problems(params, model, params.members[name].model.get("estimator", {}))
     found += find_sequence_problems(params, model)
     if train.keep == "best" and params.split.validation == "none":
         found.append("train.keep: best needs a validation side: set split.validation, or keep the last weights")
-    return found if model.is_estimator else found + find_training_problems(params, train)
+    if not model.is_estimator:
+        found += find_training_problems(params, train)
+    return [f"members.{name}.{line}" if _is_own(params.members[name], line) else line for line in found]
+
+
+def _is_own(member: Member, problem: str) -> bool:
+    """Whether the key that a problem names is one that the member changes."""
+    section, _, key = problem.partition(":")[0].partition(".")
+    own = {"model": member.model, "train": member.train}.get(section, {})
+    return key.partition(".")[0] in own
 
 
 def one_line_each(error: ValidationError) -> list[str]:
@@ -125,6 +141,6 @@ def one_line_each(error: ValidationError) -> list[str]:
         elif problem["type"] == "missing":
             lines.append(f"{key}: missing")
         else:
-            message = problem["msg"].removeprefix("Value error, ")
+            message = IN_WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
             lines.append(f"{key}: {message[0].lower()}{message[1:]}, not {problem['input']!r}")
     return lines

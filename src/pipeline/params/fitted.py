@@ -1,6 +1,7 @@
 """What contradicts itself in estimators, as members and as heads: one line each, naming the key."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from pipeline.params.sections import RECURRENT, Head, Model, Params, RecurrentHead
 from pipeline.params.sequential import find_order_problems
@@ -17,11 +18,14 @@ USED = {
 }
 
 
-def find_estimator_problems(params: Params, model: Model) -> list[str]:
-    """Contradictions of a member that is an estimator with the start and the images of networks."""
+def find_estimator_problems(params: Params, model: Model, own: Mapping[str, Any]) -> list[str]:
+    """Contradictions of a member that is an estimator with the start and the images of networks.
+
+    `own` are the keys of `model.estimator` that the member itself changes: those that it does not look at are named.
+    """
     if not model.is_estimator:
-        return []
-    found = []
+        return [f"model.estimator: {model.name} is a network and does not look at it: leave it out"] if own else []
+    found = [f"model.estimator.{line}" for line in _unused(own, model.name, model.estimator.kernel)]
     if model.weights != "random":
         found.append(f"model.weights: {model.name} starts from nothing: set it to random")
     layers = {**model.options, **({"frozen": model.frozen} if model.frozen else {})}
@@ -57,6 +61,13 @@ def _of_head(params: Params, name: str, head: Head) -> Iterator[str]:
         yield "fitted_on: validation needs a validation side: set split.validation, or fit on train"
     if name in params.runs.heads and head.kind in RECURRENT:
         yield from find_order_problems(params, f"kind: {head.kind}")
-    own = head.model_fields_set & set().union(*USED.values()) - USED[head.kind]
-    for key in sorted(own):
-        yield f"{key}: {head.kind} does not look at it: leave it out"
+    yield from _unused(head.model_fields_set, head.kind, head.kernel)
+
+
+def _unused(given: Iterable[str], kind: str, kernel: str) -> Iterator[str]:
+    """Of the keys that were given, those that a kind does not look at."""
+    known = set().union(*USED.values())
+    for key in sorted(known.intersection(given) - USED[kind]):
+        yield f"{key}: {kind} does not look at it: leave it out"
+    if kind == "svm" and kernel == "linear" and "gamma" in given:
+        yield "gamma: svm does not look at it with kernel linear: leave it out"

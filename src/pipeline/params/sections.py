@@ -371,6 +371,12 @@ def _checked_frozen(value: object) -> object:
     return _as_tuple(value)
 
 
+def _of_pool(value: object, info: ValidationInfo) -> object:
+    if value and info.data.get("pool") == 0:
+        raise ValueError("steps of a pool, and pool is 0: set pool, or leave it out")
+    return value
+
+
 Extent = Annotated[int | tuple[int, int], BeforeValidator(_checked_extent)]
 
 
@@ -384,7 +390,7 @@ class ConvolutionLayer(Section):
     padding: Annotated[int | tuple[int, int] | Literal["same"], BeforeValidator(_checked_padding)] = 0
     batch_norm: bool = False
     pool: Extent = 0
-    pool_stride: Extent = 0
+    pool_stride: Annotated[Extent, AfterValidator(_of_pool)] = 0
 
 
 class Model(Section):

@@ -96,7 +96,7 @@ def draw_cam(
         raise ShowError(f"run {key} was trained on hand-built features: there is no spectrogram to look at")
     shown = find_block(clip, chosen, number=block, at=at)
     values = values_of(shown, representation)
-    batch = preparation.to_input(values[None], torch.device("cpu"))
+    batch = preparation.to_input(np.array(values[None]), torch.device("cpu"))  # frames of videos are read-only
     if layer is not None:
         maps = layers_with_maps(network.trunk, batch)
         if layer not in maps:

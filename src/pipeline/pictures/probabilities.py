@@ -1,4 +1,4 @@
-"""A clip's class probabilities over its time: of each block, and the mean up to it, under the whole spectrogram."""
+"""A clip's class probabilities over its time: of each block, and the answer up to it, under the whole spectrogram."""
 
 import re
 from collections.abc import Sequence
@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.aggregation import Timeline, over_time
+from pipeline.answerers import join, read_answerer
 from pipeline.errors import ShowError
+from pipeline.evaluate import How
 from pipeline.features.colour import colour_table
 from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image
 from pipeline.params import Params, load_params
@@ -19,7 +22,7 @@ from pipeline.show.chart import Chart, Line, colours_of
 from pipeline.show.page import draw_page, save_page
 from pipeline.show.panels import Column, representation_of
 from pipeline.store.arrays import open_arrays, read_span
-from pipeline.store.folds import read_outputs
+from pipeline.store.folds import read_fold, read_outputs
 from pipeline.store.paths import (
     BLOCKS,
     OUTPUTS,
@@ -31,6 +34,7 @@ from pipeline.store.paths import (
     parse_run_key,
 )
 from pipeline.store.tables import Block, Clip, SplitRow, read_keyed
+from pipeline.words import amount
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
@@ -50,9 +54,11 @@ class Course:
     middles
         (n,), of the blocks, seconds from the start of the clip.
     probabilities
-        (n, n_classes), mean over the runs.
+        (n, n_classes), of the runs together.
     side
         Of these blocks in the runs' fold.
+    rule
+        From these blocks to one answer, as `evaluate.aggregate` names it.
     """
 
     clip: Clip
@@ -62,15 +68,18 @@ class Course:
     probabilities: Doubles
     runs: Sequence[str]
     side: str
+    rule: str = "mean"
 
     @property
     def running(self) -> Doubles:
-        """Mean of the probabilities of the blocks up to each (n, n_classes)."""
-        return np.cumsum(self.probabilities, axis=0) / np.arange(1, len(self.middles) + 1)[:, None]
+        """What the rule answers from the blocks up to each (n, n_classes)."""
+        n = len(self.middles)
+        timeline = Timeline.of(np.zeros(n, np.int64), np.arange(n))
+        return np.concatenate(list(over_time(self.probabilities, timeline, self.rule, at=range(1, n + 1))))
 
     @property
     def answer(self) -> str:
-        """The class with the highest mean over all blocks, of equals the first."""
+        """The class that is most probable from all blocks, of equals the first."""
         return self.classes[int(self.running[-1].argmax())]
 
 
@@ -84,10 +93,9 @@ def draw_probabilities(
     clip
         A clip_id of the split.
     run
-        One run, whichever side of it the clip is on; by default the mean over all members of the first fold that tests
-        the clip.
+        One run, whichever side of it the clip is on; by default all members of the first fold that tests the clip.
     params
-        Whose spectrogram is drawn above.
+        Whose spectrogram is drawn above, and whose `runs.members` and `evaluate` say what is answered.
     out
         By default named after the clip, in the current folder.
 
@@ -96,13 +104,15 @@ def draw_probabilities(
     ShowError
         If there is no such clip or run, or no run has the clip on its test side.
     """
-    course = course_of(clip, run)
     chosen = load_params(params)
+    how = How(**chosen.evaluate.model_dump(include={"aggregate", "members_mean", "calibrate"}))
+    course = course_of(clip, run, members=chosen.runs.members, how=how, validation=chosen.split.validation)
     spec = _spectrogram_of(chosen)
     charts: list[Picture | Chart] = [_spectrogram(course.clip, spec), *charts_of(course)]
-    mean = course.running[-1][list(course.classes).index(course.answer)]
+    probability = course.running[-1].max()
     said = (
-        f"answered {course.answer} ({mean:.2f}, mean of {len(course.middles)} blocks), actual {course.actual}; "
+        f"answered {course.answer} ({probability:.2f}, {course.rule} of {amount(len(course.middles), 'block')}), "
+        f"actual {course.actual}; "
         f"{'run' if len(course.runs) == 1 else 'mean of runs'} {', '.join(course.runs)}, {course.side} side"
     )
     page, _ = draw_page(
@@ -113,37 +123,62 @@ def draw_probabilities(
     return f"{target}: {clip}: {said}"
 
 
-def course_of(clip: str, run: str | None = None) -> Course:
-    """Read what runs say of a clip's blocks: of those on the test side, or with `run` of those on any one side."""
+def course_of(
+    clip: str,
+    run: str | None = None,
+    *,
+    members: Sequence[str] | None = None,
+    how: How | None = None,
+    validation: str = "none",
+) -> Course:
+    """Read what runs say of a clip's blocks: of those on the test side, or with `run` of those on any one side.
+
+    Parameters
+    ----------
+    members
+        Whose runs; None: of all whose outputs are here.
+    how
+        How these become answers.
+    validation
+        As `split.validation`: the side that temperatures are fitted on.
+    """
+    how = how or How()
     rows = rows_of(clip)
     if not rows:
         raise ShowError(f"{clip}: no clip of {SPLIT}: give a clip_id as it stands there, or run `dvc repro`")
-    keys = [run] if run else keys_among([path.stem for path in OUTPUTS.glob("*.h5")])
-    if not keys:
+    there = keys_among([path.stem for path in OUTPUTS.glob("*.h5")])
+    if not there:
         raise ShowError(f"{OUTPUTS}/: no outputs of any run here: run `dvc repro`")
+    if run and run not in there:
+        raise ShowError(f"{outputs_h5(run)}: no outputs of run {run} here: there is {', '.join(there)}")
+    keys = [run] if run else [key for key in there if members is None or parse_run_key(key)[1] in members]
+    if not keys:
+        raise ShowError(f"{OUTPUTS}/: no outputs of {', '.join(members or ())} here (runs.members): run `dvc repro`")
     first = choose_run(keys, rows)
     fold, _ = parse_run_key(first)
     chosen, side = _blocks_of(clip, [row for row in rows if row.fold == fold], only_test=run is None)
-    members = keys if run else [key for key in keys if parse_run_key(key)[0] == fold]
+    runs = keys if run else [key for key in keys if parse_run_key(key)[0] == fold]
     known = read_keyed(blocks_csv(_corpus_of(clip)), Block, "block_id")
     blocks = sorted((known[row.block_id] for row in chosen), key=lambda block: block.start)
     own = read_keyed(clips_csv(_corpus_of(clip)), Clip, "clip_id")[clip]
     rate = own.n_samples / own.seconds
     names = [block.block_id for block in blocks]
-    said = [_probabilities(key, names) for key in members]
+    said = [_logits(key, names) for key in runs]
+    scaled = [logits / _temperature(key, how, validation) for key, (logits, _) in zip(runs, said, strict=True)]
     return Course(
         clip=own,
         classes=said[0][1],
         actual=chosen[0].label,
         middles=np.array([(block.start + min(block.n_samples, own.n_samples) / 2) / rate for block in blocks]),
-        probabilities=np.mean([probabilities for probabilities, _ in said], axis=0),
-        runs=members,
+        probabilities=join(scaled, how.members_mean),
+        runs=runs,
         side=side,
+        rule=how.aggregate,
     )
 
 
 def charts_of(course: Course) -> list[Chart]:
-    """Two charts on the clip's time: each block's probabilities, and their mean so far."""
+    """Two charts on the clip's time: each block's probabilities, and the answer so far."""
     end = course.clip.seconds
     along = linear_ticks(0, end, at_most=9)
     colours = colours_of(len(course.classes))
@@ -171,7 +206,7 @@ def charts_of(course: Course) -> list[Chart]:
 
     return [
         chart("Each block, at its middle", course.probabilities, dots=True),
-        chart("Mean of the blocks up to here", course.running, dots=False),
+        chart(f"{course.rule.capitalize()} of the blocks up to here", course.running, dots=False),
     ]
 
 
@@ -204,19 +239,25 @@ def _corpus_of(clip: str) -> str:
     return corpus
 
 
-def _probabilities(key: str, names: Sequence[str]) -> tuple[Doubles, list[str]]:
-    """Probabilities (n, n_classes) of some blocks under one run, and its classes."""
+def _logits(key: str, names: Sequence[str]) -> tuple[Doubles, list[str]]:
+    """Logits (n, n_classes) of some blocks under one run, and its classes."""
     path = outputs_h5(key)
-    if not path.is_file():
-        there = keys_among([other.stem for other in OUTPUTS.glob("*.h5")])
-        raise ShowError(f"{path}: no outputs of run {key} here: there is {', '.join(there)}")
     outputs = read_outputs(path, "logits")
     place = {name: index for index, name in enumerate(outputs.block_ids)}
     if lacking := [name for name in names if name not in place]:
         raise ShowError(f"{path}: says nothing of block {lacking[0]}: it is of another split: run `dvc repro`")
     logits = outputs.values["logits"][[place[name] for name in names]].astype(np.float64)
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True), list(outputs.about["classes"])
+    return logits, list(outputs.about["classes"])
+
+
+def _temperature(key: str, how: How, validation: str) -> float:
+    """What a run's logits are divided by, as `evaluate` fits it."""
+    if how.calibrate == "none":
+        return 1.0
+    fold, member = parse_run_key(key)
+    sides = {fold: read_fold(fold)}
+    side = "test" if validation == "test" else "validation"
+    return read_answerer(sides, member).temperatures(sides, side=side)[fold].value
 
 
 def _spectrogram(clip: Clip, spec: SpectrogramSpec) -> Picture:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.augment.attach import LEAK
 from pipeline.console import n_workers, say
-from pipeline.errors import CorpusError, SplitError
+from pipeline.errors import CorpusError, ModelError, SplitError
 from pipeline.models.inference import choose_device
 from pipeline.models.networks import refuse_options
 from pipeline.params.sections import Model, Params
@@ -124,7 +124,10 @@ def _measure_heads(job: Job, networks: Mapping[str, NetworkCosts]) -> dict[str, 
         head = job.params.heads[name]
         n_columns = n_classes if head.on == "logits" else networks[head.member].n_features
         n_rows = max(1, job.sides.train if head.fitted_on == "train" else job.sides.watched)
-        found[name] = measure_head(head, n_rows=n_rows, n_columns=n_columns, n_classes=n_classes)
+        try:
+            found[name] = measure_head(head, n_rows=n_rows, n_columns=n_columns, n_classes=n_classes)
+        except ModelError as error:
+            raise ModelError(f"heads.{name}: {error}") from None
     return found
 
 

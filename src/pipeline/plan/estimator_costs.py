@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from pipeline.errors import ModelError
 from pipeline.estimator_runs import refuse_many_values
 from pipeline.models.estimators import Options, fit_estimator
+from pipeline.models.fitting import refuse_large
+from pipeline.models.recurrent import Recurrence, Recurrent
 from pipeline.params.sections import RECURRENT, Head, Model, Train
 from pipeline.plan.network_counts import NetworkCosts
 from pipeline.sequence_heads import SequenceOptions, fit_sequences
@@ -17,7 +21,8 @@ from pipeline.store.folds import Fold
 from pipeline.store.rendered import Rendered
 from pipeline.store.tables import SplitRow
 
-MOST_ROWS, MOST_COLUMNS = 300, 100  # of what is timed
+MOST_ROWS, MOST_COLUMNS, MOST_UNITS = 300, 100, 256  # of what is timed
+STEADY = 0.01  # least regularisation of what is timed
 VALUE_BYTES = 8
 BLOCKS_OF_CLIP = 10  # of made clips
 COPIES = 4  # of all training rows: as read, in double precision, standardised, and the library's own
@@ -39,19 +44,28 @@ def measure_estimator(kind: str, options: Options, *, n_rows: int, n_columns: in
 
     Support vector machines are taken to grow with the square of the rows, matrices with the cube of the columns, and
     all else in proportion.
+
+    Raises
+    ------
+    ModelError
+        If its covariances would hold too many values.
     """
-    rows, columns = min(n_rows, MOST_ROWS), min(n_columns, MOST_COLUMNS)
+    has_matrices = kind in ("lda", "qda") or (kind == "gmm" and options.covariance == "full")
+    n_mixtures = min(options.n_mixtures, -(-n_rows // n_classes))  # a class has at most as many as rows
+    n_matrices = {"lda": 1, "qda": n_classes}.get(kind, n_classes * n_mixtures) if has_matrices else 0
+    refuse_large(n_matrices, n_columns, kind)
+    rows, columns = max(min(n_rows, MOST_ROWS), 2 * n_classes), min(n_columns, MOST_COLUMNS)
     rng = np.random.default_rng(0)
     values, labels = rng.normal(size=(rows, columns)), np.arange(rows) % n_classes
+    # few rows of noise may have no density where the real ones do, and steadier ones take as long
+    steady = dataclasses.replace(options, regularisation=max(options.regularisation, STEADY))
     times = []
     for _ in range(2):  # the first sets up
         start = time.perf_counter()
-        estimator = fit_estimator(kind, values, labels, n_classes=n_classes, options=options, seed=0)
+        estimator = fit_estimator(kind, values, labels, n_classes=n_classes, options=steady, seed=0)
         fitted = time.perf_counter()
         estimator.log_probabilities(values)
         times.append((fitted - start, time.perf_counter() - fitted))
-    has_matrices = kind in ("lda", "qda") or (kind == "gmm" and options.covariance == "full")
-    n_matrices = {"lda": 1, "qda": n_classes}.get(kind, n_classes * options.n_mixtures) if has_matrices else 0
     more_rows, more_columns = n_rows / rows, n_columns / columns
     factor = (more_rows**2 if kind == "svm" else more_rows) * more_columns ** (3 if has_matrices else 1)
     of_rows = n_rows * n_columns * VALUE_BYTES
@@ -68,20 +82,20 @@ def measure_estimator(kind: str, options: Options, *, n_rows: int, n_columns: in
 def measure_recurrent(
     kind: str, options: SequenceOptions, *, n_rows: int, n_columns: int, n_classes: int
 ) -> EstimatorCosts:
-    """Time an epoch of a recurrent head on noise, in made clips; time grows with rows, epochs and weights."""
+    """Time an epoch of a small recurrent head on noise, in made clips; time grows with rows, epochs and weights."""
     rows, columns = min(n_rows, MOST_ROWS), min(n_columns, MOST_COLUMNS)
+    few = dataclasses.replace(options, epochs=1, units=min(options.units, MOST_UNITS))
     values = np.random.default_rng(0).normal(size=(rows, columns))
     fold = _made_clips(rows, n_classes)
     times = []
     for _ in range(2):  # the first sets up
         start = time.perf_counter()
-        head = fit_sequences(values, fold, kind=kind, options=dataclasses.replace(options, epochs=1), seed=0)
+        head = fit_sequences(values, fold, kind=kind, options=few, seed=0)
         fitted = time.perf_counter()
         head.logits(values, fold)
         times.append((fitted - start, time.perf_counter() - fitted))
     n_weights = sum(parameter.numel() for parameter in head.network.parameters())
-    n_directions = 2 if kind == "bilstm" else 1
-    all_weights = n_weights + n_directions * 4 * options.units * (n_columns - columns)
+    all_weights = _count_weights(kind, options, n_columns=n_columns, n_classes=n_classes)
     more = all_weights / n_weights
     return EstimatorCosts(
         fit_seconds=times[1][0] * options.epochs * (n_rows / rows) * more,
@@ -90,6 +104,14 @@ def measure_recurrent(
         file_bytes=2000 + 4 * all_weights + 2 * VALUE_BYTES * n_columns,
         timed_rows=rows,
     )
+
+
+def _count_weights(kind: str, options: SequenceOptions, *, n_columns: int, n_classes: int) -> int:
+    """Count the weights of a recurrent head, which is built of shapes alone."""
+    with torch.device("meta"):
+        own = Recurrence(kind=kind, units=options.units, layers=options.layers)
+        network = Recurrent(own, n_features=n_columns, n_classes=n_classes)
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _made_clips(n_blocks: int, n_classes: int) -> Fold:
@@ -111,12 +133,15 @@ def measure_member(
     Raises
     ------
     ModelError
-        If its blocks have too many values.
+        If its blocks have too many values, or its covariances would.
     """
     refuse_many_values(model.name, images)
     n_columns = math.prod(images.shape)
     options = Options(**model.estimator.model_dump())
-    costs = measure_estimator(model.name, options, n_rows=n_rows, n_columns=n_columns, n_classes=n_classes)
+    try:
+        costs = measure_estimator(model.name, options, n_rows=n_rows, n_columns=n_columns, n_classes=n_classes)
+    except ModelError as error:
+        raise ModelError(f"model.estimator: {error}") from None
     start = time.perf_counter()
     images.batch(block_ids)
     reading = (time.perf_counter() - start) / len(block_ids)

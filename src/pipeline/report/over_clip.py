@@ -17,8 +17,8 @@ class OverClipPage:
     """Two panels on the same axes, and the clips that are still going."""
 
     rules: Sequence[str]
-    uar: Sequence[Line]  # by rule, then the share of clips that go on
-    of_actual: Sequence[Line]  # by rule
+    uar: Sequence[Line]  # by rule, the chosen one first, which is on top; then the share of clips that go on
+    of_actual: Sequence[Line]  # by rule, likewise
     seconds: Sequence[Tick]
     shares: Sequence[Tick]
     blocks: int  # of the longest clip
@@ -49,11 +49,12 @@ def over_clip_page(rows: Sequence[OverClip], *, chosen: str) -> OverClipPage | N
     def line(name: str, values: Sequence[float]) -> Line:
         return Line(name, [(row.seconds / last, value) for row, value in zip(points, values, strict=True)])
 
+    from_top = sorted(rules, key=lambda rule: rule != chosen)
     going = line(GOING, [row.going / n_clips for row in points])
     return OverClipPage(
         rules=rules,
-        uar=[*(line(rule, [row.uar for row in own[rule]]) for rule in rules), going],
-        of_actual=[line(rule, [row.of_actual for row in own[rule]]) for rule in rules],
+        uar=[*(line(rule, [row.uar for row in own[rule]]) for rule in from_top), going],
+        of_actual=[line(rule, [row.of_actual for row in own[rule]]) for rule in from_top],
         seconds=linear_ticks(0, last, at_most=5),
         shares=linear_ticks(0, 1, at_most=6),
         blocks=points[-1].blocks,

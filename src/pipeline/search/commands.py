@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.errors import SearchError
+
 if TYPE_CHECKING:
     from pipeline.search.record import Record
 
@@ -21,6 +23,8 @@ def _ending(suffix: str) -> Any:
     def check(path: Path | None) -> Path | None:
         if path is not None and path.suffix != suffix:
             raise typer.BadParameter(f"{path}: must end in {suffix}")
+        if path is not None and not path.parent.is_dir():
+            raise typer.BadParameter(f"{path}: there is no folder {path.parent}")
         return path
 
     return check
@@ -124,4 +128,9 @@ def _show(record: Record, markdown: Path | None, csv: Path | None) -> None:
     typer.echo(as_page(record))
     for path, give in ((markdown, as_markdown), (csv, as_csv)):
         if path is not None:
-            path.write_text(give(record), encoding="utf-8")
+            try:
+                path.write_text(give(record), encoding="utf-8")
+            except OSError as error:
+                raise SearchError(
+                    f"{path}: cannot be written ({error.strerror}): `emospec search table {record.name}` takes another"
+                ) from None

@@ -1,11 +1,15 @@
 """Text on pages that Pillow draws."""
 
+import re
+import unicodedata
+
 from PIL import Image, ImageDraw, ImageFont
 
 # Pixels.
 FONT, SMALL = 15, 13
 LINE = 20  # of text
 BLACK, GREY = (0, 0, 0), (90, 90, 90)
+DASHES = re.compile("[\u2010-\u2015\u2212]")
 
 
 def font_of(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
@@ -14,8 +18,13 @@ def font_of(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 
 
 def plain(text: str) -> str:
-    """Text in the signs that the font has."""
-    return text.replace("\N{MINUS SIGN}", "-").encode("ascii", "backslashreplace").decode("ascii")
+    r"""Text in the signs that the font has: letters without accents; what else it lacks is spelt out, as \u65e5."""
+    return "".join(map(_plain, DASHES.sub("-", text)))
+
+
+def _plain(sign: str) -> str:
+    bare = "".join(part for part in unicodedata.normalize("NFKD", sign) if not unicodedata.combining(part))
+    return bare if bare.isascii() else sign.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def write(

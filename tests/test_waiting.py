@@ -1,0 +1,34 @@
+"""Threads that wait for each other sleep, so that a network trains beside other programs."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PROGRAM = "import pipeline, os; print(os.environ['OMP_WAIT_POLICY'])"
+
+
+@pytest.mark.parametrize(("given", "is_used"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_told_otherwise(given, is_used):
+    environment = {**{key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"}, **given}
+    environment["PYTHONPATH"] = str(ROOT / "src")
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == is_used
+
+
+@pytest.mark.parametrize("stage", ["train_model", "predict_blocks", "fetch_weights", "train_head"])
+def test_the_package_comes_before_torch(stage):
+    program = f"""
+import sys
+class Watch:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            assert "pipeline" in sys.modules
+sys.meta_path.insert(0, Watch())
+import {stage}
+"""
+    paths = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'stages'}"}
+    subprocess.run([sys.executable, "-c", program], env=paths, capture_output=True, text=True, check=True)
