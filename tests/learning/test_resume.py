@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -11,8 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from killed_run import KINDS, run
 from made_run import files_under, make_project, one_thread  # noqa: F401 - a fixture
+from ruamel.yaml import YAML
 
 from pipeline.errors import ModelError
 from pipeline.learning import resume
@@ -247,6 +250,30 @@ def test_a_state_that_cannot_be_written_does_not_stop_the_run(here, capsys, undi
     said = capsys.readouterr().err
     assert said.count("the run goes on, and after a kill would start anew") == 1
     assert results() == undisturbed("small")
+
+
+def test_a_full_disk_leaves_the_state_before(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(resume, "MOST_SHARE", 1e9)
+    keeper = Keeper(folder=tmp_path / "0-a", label="train 0-a", digest="d", every_seconds=1e-9)
+    keeper.offer(lambda: {"iteration": 1, "weights": torch.zeros(9)})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))  # Python ignores the signal: writing fails
+    try:
+        keeper.offer(lambda: {"iteration": 2, "weights": torch.zeros(100_000)})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "the run goes on, and after a kill would start anew" in capsys.readouterr().err
+    assert keeper.every_seconds == 0
+    assert sorted(path.name for path in keeper.folder.iterdir()) == [NOTE, "state-1.pt"]
+    assert torch.equal(keeper.load()["weights"], torch.zeros(9))
+
+
+def test_no_stage_writes_where_states_lie():
+    stages = YAML(typ="safe", pure=True).load((TESTS.parent / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for stage in stages.values():
+        for path in (*stage.get("outs", []), *stage["deps"]):
+            assert not RESUME.is_relative_to(path), path
+            assert not Path(path).is_relative_to(RESUME), path
 
 
 def test_a_run_that_fails_leaves_its_state(here, monkeypatch):

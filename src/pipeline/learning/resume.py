@@ -88,7 +88,11 @@ class Keeper:
     def _write(self, state: Mapping[str, Any]) -> None:
         path = self.folder / f"state-{state['iteration']}.pt"
         with written_whole(path) as temporary:
-            torch.save(dict(state), temporary)
+            try:
+                torch.save(dict(state), temporary)
+            except RuntimeError as error:  # what torch makes of a full disk
+                reason = " ".join(str(error).split())[:100]
+                raise StoreError(f"{path}: cannot be written ({reason}): is the disk full?") from error
         write_json(self.folder / NOTE, {"digest": self.digest, "file": path.name, "sha256": sha256_of(path)})
         for other in self.folder.iterdir():
             if other.name not in (NOTE, path.name):
