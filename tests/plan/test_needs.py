@@ -154,6 +154,20 @@ def test_training_time_is_steps_and_validations():
     assert watched.seconds == pytest.approx(3 * (run + 3 * 13 * 0.01), abs=0.01)  # 13 images on the test side
 
 
+def test_a_frozen_network_sees_each_block_once():
+    keys = {"split__balance": "none", "split__validation": "test", "model__frozen": "all"}
+    reused, each = (needs(chosen=params(**keys, train__reuse_frozen=way))["train_model"] for way in (True, False))
+    run = 3 + 8 * 0.5 + 2 * 0.1 + 3 * 13 * 0.01
+    assert each.seconds == pytest.approx(3 * run, abs=0.01)
+    # 27 + 13 images once, and a fiftieth of the steps and validations
+    once = 3 + 40 * 0.01 + 0.02 * (8 * 0.5 + 3 * 13 * 0.01) + 2 * 0.1
+    assert reused.seconds == pytest.approx(3 * once, abs=0.01)
+    assert reused.memory - each.memory == 2**28
+    for other in ({"train__epochs": 1}, {"augment__grey": 0.5}):
+        both = [needs(chosen=params(**keys, **other, train__reuse_frozen=way)) for way in (True, False)]
+        assert both[0]["train_model"] == both[1]["train_model"]
+
+
 def test_altered_sound_is_counted_where_it_is_made_and_learned_from_and_nowhere_else():
     plain, nine = needs(), needs(chosen=params(augment__sound="nine"))
     # Of each clip of 11 s there are two more of 11 s (10 blocks), three of 10 s (9) and three of 12.1 s (11).

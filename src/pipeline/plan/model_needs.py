@@ -1,6 +1,7 @@
 """What the stages need that look at all corpora and folds: split, networks, baselines, metrics."""
 
 from pipeline.baselines import THUMBNAIL_CELLS
+from pipeline.learning.reuse import MOST_IN_MEMORY
 from pipeline.models.preparation import n_channels_of
 from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, Job, Need, block_bytes, input_bytes, rows_in_chunks
@@ -12,6 +13,7 @@ DRAW_SECONDS = 1e-7  # of one unit in one resample
 N_RULES = 5  # from blocks to clips
 CALIBRATION_DRAWS = 5_000_000  # of units, of one interval of a calibration error
 SKLEARN_BYTES = 80_000_000
+HEAD_SHARE = 0.02  # of a step, that the head of a frozen network takes alone: SqueezeNet 0.013, DenseNet121 0.002
 
 
 def model_needs(job: Job) -> list[Need]:
@@ -84,12 +86,22 @@ def _train_seconds(job: Job, name: str, costs: NetworkCosts) -> float:
     """One run: to start, to read the split, to learn and watch, to write the weights and digest them."""
     n_steps, n_points = _steps_and_points(job, name)
     learning = n_steps * costs.step_seconds + n_points * job.sides.watched * costs.predict_seconds
+    if _reuses_features(job, name):
+        learning = HEAD_SHARE * learning + (job.n_learned + job.sides.watched) * costs.predict_seconds
     writing = 2 * costs.state_bytes / job.sound.written_per_second
     return job.sound.start_torch_seconds + job.split_seconds + learning + writing
 
 
+def _reuses_features(job: Job, name: str) -> bool:
+    """Whether what enters the head is computed once: see `learning.reuse`."""
+    model, train, _ = job.params.of_member(name)
+    alters = any(job.params.augment.of_images.values())
+    return model.frozen == "all" and model.sequence == "none" and train.reuse_frozen and train.epochs > 1 and not alters
+
+
 def _train_memory(job: Job, name: str, costs: NetworkCosts) -> int:
     held = 2 * costs.state_bytes if _on_gpu(costs) else _learning_bytes(job, name, costs)
+    held += MOST_IN_MEMORY if _reuses_features(job, name) else 0
     tables = job.split_memory + ROW_MEMORY["place"] * job.counts.n_blocks
     return job.sound.base_torch_bytes + tables + job.weights_bytes[name] + held
 
