@@ -40,10 +40,15 @@ def results(metrics: Annotated[Path, typer.Argument(help="A metrics file.")] = M
 
 @app.command()
 def check(params: Annotated[Path, typer.Argument(help="The parameters.")] = Path("params.yaml")) -> None:
-    """Check params.yaml without doing any work."""
+    """Check params.yaml, and that there are such networks, without doing any work."""
+    from pipeline.models.networks import refuse_options
     from pipeline.params import load_params
 
-    load_params(params)
+    p = load_params(params)
+    for name in p.runs.members:
+        model, _, _ = p.of_member(name)
+        if not model.is_estimator:
+            refuse_options(model.name, model.options)
     typer.echo(f"{params}: every key is known and in range")
 
 
