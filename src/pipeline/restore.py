@@ -5,13 +5,16 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from pipeline.errors import RevisionError, StoreError
 
 COMMITTED = ("params.yaml", "dvc.lock", "metrics")
+LOCK = Path("dvc.lock")
 
 
 def restore() -> str:
@@ -30,13 +33,14 @@ def restore() -> str:
     _check_out()
     if _dvc("checkout").returncode == 0:
         return "Restored: parameters, results and files are as committed."
-    _forget_outputs(Path("dvc.lock"))
+    outputs = _forget_outputs(LOCK)
     if not _bring_back():
         _check_out()
         raise StoreError(
             "params.yaml, dvc.lock and metrics are as committed, but this machine has not run them, so that there are "
             "no files to bring back: run `make repro`"
         )
+    _keep_outputs(LOCK, outputs)
     differing = _git("diff", "--name-only", "HEAD", "--", *COMMITTED).stdout.split()
     if not differing:
         return "Restored: parameters, results and files are as committed."
@@ -53,15 +57,33 @@ def _check_out() -> None:
         raise RevisionError(f"git cannot check out {', '.join(COMMITTED)} ({reason}): run in a clone of the project")
 
 
-def _forget_outputs(lock: Path) -> None:
-    """Take the outputs out of dvc.lock: where they are named, DVC looks for no other run of the same inputs."""
+def _forget_outputs(lock: Path) -> dict[str, Any]:
+    """Take the outputs out of dvc.lock, and return them: where they are named, DVC looks for no other run."""
+    entries = _read_lock(lock)
+    outputs = {name: stage.pop("outs") for name, stage in entries["stages"].items() if "outs" in stage}
+    _write_lock(lock, entries)
+    return outputs
+
+
+def _keep_outputs(lock: Path, outputs: Mapping[str, Any]) -> None:
+    """Give back theirs to stages that are not reproduced, for the present parameters do not make them."""
+    entries = _read_lock(lock)
+    lacking = [name for name, stage in entries["stages"].items() if "outs" not in stage and name in outputs]
+    for name in lacking:
+        entries["stages"][name]["outs"] = outputs[name]
+    if lacking:
+        _write_lock(lock, entries)
+
+
+def _read_lock(lock: Path) -> Any:
+    return YAML().load(lock.read_text(encoding="utf-8"))
+
+
+def _write_lock(lock: Path, entries: Any) -> None:
     yaml = YAML()
     yaml.width = 2**16
-    stages = yaml.load(lock.read_text(encoding="utf-8"))
-    for stage in stages["stages"].values():
-        stage.pop("outs", None)
     with lock.open("w", encoding="utf-8") as file:
-        yaml.dump(stages, file)
+        yaml.dump(entries, file)
 
 
 def _bring_back() -> bool:
