@@ -358,8 +358,7 @@ def start_network(
     Raises
     ------
     ModelError
-        If the weights do not fit the network, options or frozen layers are not its own, it has no dropout layer and is
-        to drop out, or it cannot take the shape.
+        If the weights do not fit the network, options or frozen layers are not its own, or it cannot take the shape.
     """
     with seeded(seed), enough_memory(name):
         network = Network(name, n_classes, shape, options)
@@ -367,11 +366,10 @@ def start_network(
             if weights is None:
                 network.apply(functools.partial(_draw_kaiming, slope=network.options.get("leaky_slope", 0.0)))
             _draw_head(network.head)
-    dropping = [layer for layer in network.modules() if isinstance(layer, nn.Dropout)]
-    if dropout and not dropping:
-        raise ModelError(f"model.dropout: {name} has no dropout layer that {dropout} could be set on: set it to 0")
-    for layer in dropping:
-        layer.p = layer.p if dropout is None else dropout
+    if dropout is not None:
+        for layer in network.modules():
+            if isinstance(layer, nn.Dropout):
+                layer.p = dropout
     if weights is not None:
         try:
             network.load_weights(weights, with_head=False)
