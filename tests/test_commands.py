@@ -14,8 +14,8 @@ from made_pipeline import ROOT, make_corpus, make_project, make_speech, run, set
 from ruamel.yaml import YAML
 
 from pipeline.cli import app
+from pipeline.experiments.trials import change, read_base
 from pipeline.params import parse_params
-from pipeline.search.trials import change, read_base
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMANDS = ("git", "make", "dvc", "emospec", "pre-commit", "source", "for", "cml")
