@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipeline.augment.images import Jitter
 from pipeline.console import StageItem, run_stage
+from pipeline.learning.launch import use_processes
 from pipeline.learning.recipe import Recipe
 from pipeline.models.recurrent import Recurrence
 from pipeline.params import load_params
@@ -14,15 +15,15 @@ from pipeline.store.paths import parse_run_key
 def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
     model, train, seed = p.of_member(parse_run_key(key)[1])
-    chosen = train.model_dump(exclude={"device", "threads", "deterministic"})
-    entry = model.model_dump(include={"normalise", "whiten", "sequence_blocks"})
+    use_processes(train.processes)
+    chosen = train.model_dump(exclude={"device", "threads", "processes", "deterministic"})
     train_run(
         *parse_run_key(key),
         network_name=model.name,
         options=model.options,
         **model.model_dump(include={"init", "dropout", "frozen"}),
         recurrence=Recurrence(**model.of_sequence),
-        recipe=Recipe(seed=seed, jitter=Jitter(**p.augment.of_images), **entry, **chosen),
+        recipe=Recipe(seed=seed, jitter=Jitter(**p.augment.of_images), **model.of_entry, **chosen),
         estimator=model.estimator.model_dump(),
         validation=p.split.validation,
         balanced=p.split.balance != "none",

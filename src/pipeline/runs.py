@@ -1,5 +1,6 @@
 """One training run, from files to files: train a member on a fold, and predict every block with it."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -18,9 +19,10 @@ from pipeline.errors import SplitError, StoreError
 from pipeline.estimator_runs import EstimatorCard, fit_member, is_estimator, load_member, outputs_of_member
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.resume import Keeper, digest_of_run
+from pipeline.learning.team import ALONE, Team, joined, team_of_environment
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
 from pipeline.models.estimators import KINDS, Options
-from pipeline.models.inference import choose_device, prepare_torch, refuse_unfit_shape
+from pipeline.models.inference import prepare_torch, refuse_unfit_shape
 from pipeline.models.preparation import fit_preparation, input_shape_of
 from pipeline.models.recurrent import NO_RECURRENCE, Recurrence, SequenceNetwork, start_classifier
 from pipeline.models.weights import read_weights
@@ -54,10 +56,10 @@ class Compute:
     deterministic: bool
     checkpoint_minutes: float = 0.0
 
-    def prepare(self) -> torch.device:
-        """Set torch up and return the device."""
-        prepare_torch(threads=self.threads, deterministic=self.deterministic)
-        return choose_device(self.device)
+    def prepare(self, team: Team = ALONE) -> torch.device:
+        """Set torch up and return the device, those of this process of a team."""
+        prepare_torch(threads=team.threads(self.threads), deterministic=self.deterministic)
+        return team.device(self.device)
 
 
 def _side(fold: Fold, name: str, *, in_order: bool = False) -> Side:
@@ -112,115 +114,132 @@ def train_run(
     items are clips: it runs over what the network makes of each block. Where `network_name` is an estimator's, it is
     fitted once, with the options `estimator`; of the recipe it has the way in and the seed.
 
-    A network's state is kept now and then, as `compute` says; after a kill the same run goes on from there.
+    A network's state is kept now and then, as `compute` says; after a kill the same run goes on from there. Where
+    torchrun has started several processes, they train it together, and one of them writes.
 
     Raises
     ------
     SplitError
         If a side is empty, or a clip's blocks are not all on one side where its order counts.
     """
-    device = compute.prepare()
-    fold = read_fold(fold_index)
-    listed = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
-    state, start = read_weights(weights_folder(member), network_name)
-    in_order = recurrence.kind != "none"
-    if in_order and balanced:
-        raise SplitError(
-            f"model.sequence: {recurrence.kind} needs all of a clip's blocks, and balancing drops random ones: set "
-            "split.balance to none"
-        )
-    learned = _with_variants(fold, balanced=balanced, seed=seed)
-    training = _side(learned, "train", in_order=in_order)
-    watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
-    key = run_key(fold_index, member)
-    images_sha256 = {row.corpus: row.sha256 for row in listed}
-    with open_rendered(listed) as images, LiveTable(curves_csv(key), CurvePoint) as curves:
-        if network_name in KINDS:
-            points = fit_member(
-                model_folder(key),
+    team = team_of_environment()
+    if network_name in KINDS:  # one process fits it
+        if not team.leads:
+            return
+        team = ALONE
+    with joined(team):
+        device = compute.prepare(team)
+        fold = read_fold(fold_index)
+        listed = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
+        state, start = read_weights(weights_folder(member), network_name)
+        in_order = recurrence.kind != "none"
+        if in_order and balanced:
+            raise SplitError(
+                f"model.sequence: {recurrence.kind} needs all of a clip's blocks, and balancing drops random ones: set "
+                "split.balance to none"
+            )
+        learned = _with_variants(fold, balanced=balanced, seed=seed)
+        training = _side(learned, "train", in_order=in_order)
+        watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
+        key = run_key(fold_index, member)
+        images_sha256 = {row.corpus: row.sha256 for row in listed}
+        curve = LiveTable(curves_csv(key), CurvePoint) if team.leads else contextlib.nullcontext()
+        with open_rendered(listed) as images, curve as curves:
+            on_point = curves.append if curves else _not_noted
+            if network_name in KINDS:
+                points = fit_member(
+                    model_folder(key),
+                    images,
+                    training,
+                    _side(fold, watched) if watched else None,
+                    kind=network_name,
+                    options=Options(**(estimator or {})),
+                    classes=fold.classes,
+                    normalise=recipe.normalise,
+                    whiten=recipe.whiten,
+                    seed=recipe.seed,
+                    about={"start": start, "fold": fold_index, "images_sha256": images_sha256},
+                )
+                for point in points:
+                    on_point(point)
+                return
+            shape = input_shape_of(images.kind, images.shape)
+            network = start_classifier(
+                network_name,
+                recurrence,
+                n_classes=len(fold.classes),
+                weights=state,
+                init=init,
+                seed=recipe.seed,
+                dropout=dropout,
+                shape=shape,
+                options=options,
+                frozen=frozen,
+            )
+            refuse_unfit_shape(network, network_name, images.shape, kind=images.kind, normalise=recipe.normalise)
+            preparation, n_anomalous = fit_preparation(
+                images, training.block_ids, normalise=recipe.normalise, whiten=recipe.whiten, seed=recipe.seed
+            )
+            beside = _side(fold, watched, in_order=in_order) if watched else None
+            if in_order:
+                _say_sequences(key, learned, training)
+            if images.kind == "features":
+                n_values = len(training.block_ids) * images.shape[0]
+                n_replaced = f"{n_anomalous} of {n_values}"
+                say(f"train {key}: {n_replaced} values of the training blocks were anomalous and replaced")
+            about = {**provenance(device), "processes": team.size}
+            keeper = _keeper(
+                key,
+                fold,
+                [training, beside] if beside else [training],
+                {
+                    "network": [network_name, init, dropout, options, frozen, asdict(recurrence), shape, start],
+                    "recipe": asdict(recipe),
+                    "images": [images_sha256, images.representation],
+                },
+                compute,
+                about,
+            )
+            kept = train_network(
+                network,
                 images,
                 training,
-                _side(fold, watched) if watched else None,
-                kind=network_name,
-                options=Options(**(estimator or {})),
-                classes=fold.classes,
-                normalise=recipe.normalise,
-                whiten=recipe.whiten,
-                seed=recipe.seed,
-                about={"start": start, "fold": fold_index, "images_sha256": images_sha256},
+                beside,
+                n_classes=len(fold.classes),
+                recipe=recipe,
+                preparation=preparation,
+                device=device,
+                on_point=on_point,
+                keeper=keeper,
+                scratch=RESUME.parent,
+                team=team,
             )
-            for point in points:
-                curves.append(point)
-            return
-        shape = input_shape_of(images.kind, images.shape)
-        network = start_classifier(
-            network_name,
-            recurrence,
-            n_classes=len(fold.classes),
-            weights=state,
-            init=init,
-            seed=recipe.seed,
-            dropout=dropout,
-            shape=shape,
-            options=options,
-            frozen=frozen,
-        )
-        refuse_unfit_shape(network, network_name, images.shape, kind=images.kind, normalise=recipe.normalise)
-        preparation, n_anomalous = fit_preparation(
-            images, training.block_ids, normalise=recipe.normalise, whiten=recipe.whiten, seed=recipe.seed
-        )
-        beside = _side(fold, watched, in_order=in_order) if watched else None
-        if in_order:
-            _say_sequences(key, learned, training)
-        if images.kind == "features":
-            n_values = len(training.block_ids) * images.shape[0]
-            say(f"train {key}: {n_anomalous} of {n_values} values of the training blocks were anomalous and replaced")
-        keeper = _keeper(
-            key,
-            fold,
-            [training, beside] if beside else [training],
-            {
-                "network": [network_name, init, dropout, options, frozen, asdict(recurrence), shape, start],
-                "recipe": asdict(recipe),
-                "images": [images_sha256, images.representation],
-            },
-            compute,
-            device,
-        )
-        kept = train_network(
-            network,
-            images,
-            training,
-            beside,
-            n_classes=len(fold.classes),
-            recipe=recipe,
-            preparation=preparation,
-            device=device,
-            on_point=curves.append,
-            keeper=keeper,
-            scratch=RESUME.parent,
-        )
-        card = ModelCard(
-            network=network_name,
-            shape=shape,
-            classes=fold.classes,
-            representation=images.representation,
-            normalise=recipe.normalise,
-            start={**start, "sequence": recurrence.kind} if in_order else start,
-            seed=recipe.seed,
-            fold=fold_index,
-            images_sha256=images_sha256,
-            kept_iteration=kept,
-            selected_on_test=watched == "test" and recipe.keep == "best",
-            kind=images.kind,
-            options=network.options,
-            whiten=recipe.whiten,
-            sequence=network.about if isinstance(network, SequenceNetwork) else {},
-            n_anomalous=n_anomalous,
-        )
-    save_model(model_folder(key), network, card, preparation)
-    write_json(model_folder(key) / "provenance.json", provenance(device))
-    keeper.remove()
+            card = ModelCard(
+                network=network_name,
+                shape=shape,
+                classes=fold.classes,
+                representation=images.representation,
+                normalise=recipe.normalise,
+                start={**start, "sequence": recurrence.kind} if in_order else start,
+                seed=recipe.seed,
+                fold=fold_index,
+                images_sha256=images_sha256,
+                kept_iteration=kept,
+                selected_on_test=watched == "test" and recipe.keep == "best",
+                kind=images.kind,
+                options=network.options,
+                whiten=recipe.whiten,
+                sequence=network.about if isinstance(network, SequenceNetwork) else {},
+                n_anomalous=n_anomalous,
+            )
+        if team.leads:
+            save_model(model_folder(key), network, card, preparation)
+            write_json(model_folder(key) / "provenance.json", about)
+            keeper.remove()
+
+
+def _not_noted(_point: CurvePoint) -> None:
+    """Leave a point of a curve to the process that leads."""
 
 
 def _keeper(
@@ -229,7 +248,7 @@ def _keeper(
     sides: Sequence[Side],
     about: Mapping[str, Any],
     compute: Compute,
-    device: torch.device,
+    rests_on: Mapping[str, Any],
 ) -> Keeper:
     """What keeps a run's state, known by all that may change a byte of its result."""
     learned = hashlib.sha256()
@@ -240,8 +259,8 @@ def _keeper(
         "key": key,
         "classes": fold.classes,
         "sides": learned.hexdigest(),
-        "compute": [str(device), compute.deterministic],
-        "provenance": provenance(device),
+        "deterministic": compute.deterministic,
+        "rests_on": rests_on,
     }
     return Keeper(
         folder=resume_folder(key),

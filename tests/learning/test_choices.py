@@ -177,7 +177,7 @@ def test_a_block_that_comes_twice_is_altered_twice(monkeypatch):
         seen.append((epoch, list(indices)))
         return draw_changes(jitter, indices, seed=seed, epoch=epoch)
 
-    monkeypatch.setattr("pipeline.train.draw_changes", note)
+    monkeypatch.setattr("pipeline.learning.feed.draw_changes", note)
     labels = [0] * 5 + [1]
     run(steady(), labels, epochs=2, batch_images=3, sampling="balanced", jitter=Jitter(brightness=0.3))
     for epoch in (0, 1):

@@ -113,7 +113,7 @@ def test_the_steps_that_were_done_are_not_done_again(here, monkeypatch):
     project("bf16")
     stopped_after(13, "bf16", monkeypatch)
     seen = []
-    monkeypatch.setattr("pipeline.train._refuse_infinite", lambda _, iteration: seen.append(iteration))
+    monkeypatch.setattr("pipeline.learning.stepping.refuse_infinite", lambda _, iteration: seen.append(iteration))
     run("bf16")
     assert seen == [14, 15, 16, 17, 18]
 
@@ -284,7 +284,7 @@ def test_a_run_that_fails_leaves_its_state(here, monkeypatch):
             raise ModelError("training diverged")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipeline.train._refuse_infinite", diverge)
+        patch.setattr("pipeline.learning.stepping.refuse_infinite", diverge)
         with pytest.raises(ModelError, match="diverged"):
             run("small")
     assert sorted(path.name for path in FOLDER.iterdir()) == [NOTE, "state-4.pt"]

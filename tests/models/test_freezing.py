@@ -7,9 +7,10 @@ from made_run import CLASSES, coloured, one_thread, recipe  # noqa: F401 - a fix
 from torch import nn
 
 from pipeline.errors import ModelError
+from pipeline.learning.stepping import make_optimizer
 from pipeline.models.networks import start_network
 from pipeline.models.preparation import Preparation
-from pipeline.train import Side, _optimizer, train_network
+from pipeline.train import Side, train_network
 
 IDS = [f"{n}" for n in range(12)]
 LABELS = np.arange(12) % 3
@@ -96,7 +97,7 @@ def test_nothing_is_frozen_by_default():
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 def test_the_optimizer_gets_what_learns_at_its_rate(optimizer):
     network = on_meta("alexnet", 5)  # all convolutions
-    steps = _optimizer(network, recipe(optimizer=optimizer, learning_rate=0.001, head_rate_factor=20.0))
+    steps = make_optimizer(network, recipe(optimizer=optimizer, learning_rate=0.001, head_rate_factor=20.0))
     names = {id(own): key for key, own in network.trunk.named_parameters()}
     found = [({names[id(own)] for own in group["params"]}, group["lr"]) for group in steps.param_groups]
     assert found == [
@@ -109,7 +110,7 @@ def test_the_optimizer_gets_what_learns_at_its_rate(optimizer):
 def test_a_head_alone_learns_at_its_own_rate(name, frozen):
     network = started(name, frozen)
     before = network.head.bias.detach().clone()
-    (group,) = _optimizer(network, recipe(head_rate_factor=5.0)).param_groups
+    (group,) = make_optimizer(network, recipe(head_rate_factor=5.0)).param_groups
     assert group["lr"] == 0.005
     # One step of plain SGD: the bias goes down the mean gradient, which is linear in the rate.
     moves = []

@@ -6,10 +6,11 @@ enters the head (of a network of sequences: its recurrent part) is kept, and the
 """
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import SpooledTemporaryFile
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.console import say, track
+from pipeline.learning.feed import Blocks
 from pipeline.learning.recipe import Recipe
+from pipeline.learning.team import ALONE, Team
 from pipeline.models.inference import batches
 from pipeline.models.networks import Network, seeded
 from pipeline.models.preparation import Preparation
@@ -38,13 +41,6 @@ STEADY = (
     nn.Sequential,
 )
 Floats = NDArray[np.float32]
-
-
-class Blocks(Protocol):
-    """What holds the values of blocks."""
-
-    def batch(self, block_ids: Sequence[str]) -> NDArray[Any]:
-        """Values (n, ...) of some blocks, in their order."""
 
 
 class Shortened(NamedTuple):
@@ -88,8 +84,11 @@ class HeadOnly(nn.Module):
 class _AsIs(Preparation):
     """Values enter as they are."""
 
-    def to_input(self, values: NDArray[Any], device: torch.device) -> Tensor:
-        return torch.from_numpy(values).to(device)
+    def on_host(self, values: NDArray[Any]) -> NDArray[Any]:
+        return values
+
+    def on_device(self, values: Tensor) -> Tensor:
+        return values
 
 
 class Features:
@@ -148,6 +147,7 @@ def shorten(
     preparation: Preparation,
     device: torch.device,
     scratch: Path | None,
+    team: Team = ALONE,
 ) -> Shortened | None:
     """Compute what enters the head of a frozen network; None where that cannot be reused, or has no place.
 
@@ -157,6 +157,8 @@ def shorten(
         Names of all blocks, in the parts that are watched together.
     scratch
         Where a file may lie; None: where the system has such files.
+    team
+        Its processes compute in turn; each keeps all.
     """
     if not recipe.reuse_frozen or recipe.epochs == 1 or not recipe.jitter.alters_nothing:
         return None
@@ -167,18 +169,32 @@ def shorten(
     n_blocks = sum(len(part) for part in parts)
     given = [ids for part in parts for ids in batches(part, BATCH)]
     network.eval()
-    try:
-        for ids in track(given, label="features", total=len(given), unit="batches"):
-            values = preparation.to_input(images.batch(ids), device)
-            with torch.inference_mode():
-                rows = _entering(network, values, short)
-            if rows is None or (ids is given[0] and not _has_place(rows[0].nbytes * n_blocks, scratch)):
-                return None
-            features.add(ids, rows)
-    except OSError as error:
-        say(f"note: features of the frozen network cannot be kept ({error.strerror or error}): each step computes them")
-        return None
+
+    def make() -> Iterator[tuple[Sequence[str], Floats | None]]:
+        for start in range(0, len(given), team.size):
+            turn, own = given[start : start + team.size], None
+            if team.rank < len(turn):
+                values = preparation.to_input(images.batch(turn[team.rank]), device)
+                with torch.inference_mode():
+                    own = _entering(network, values, short)
+            yield from zip(turn, team.gather(own), strict=False)
+
+    for ids, rows in track(make(), label="features", total=len(given), unit="batches"):
+        if rows is None or (ids is given[0] and not team.told(partial(_has_place, rows[0].nbytes * n_blocks, scratch))):
+            return None
+        if refusals := [reason for reason in team.gather(_add(features, ids, rows)) if reason]:
+            say(f"note: features of the frozen network cannot be kept ({refusals[0]}): each step computes them")
+            return None
     return Shortened(short, features, _AsIs(normalise=preparation.normalise))
+
+
+def _add(features: Features, block_ids: Sequence[str], rows: Floats) -> str:
+    """Keep the rows of some blocks; return why that cannot be done, or nothing."""
+    try:
+        features.add(block_ids, rows)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _head_of(network: AnyNetwork) -> HeadOnly | SequenceNetwork:

@@ -58,26 +58,45 @@ class Preparation:
     scale: Scale | None = None
     whitening: Whitening | None = None
     replacements: Replacements | None = None
+    channels_last: bool = False  # how the input lies in memory; its values are the same
 
-    def to_input(self, values: NDArray[Any], device: torch.device) -> Tensor:
+    def to_input(self, values: NDArray[Any] | Tensor, device: torch.device) -> Tensor:
         """Rendered values (batch, ...) as floats: (batch, n_channels, height, width), or features (batch, n).
+
+        A tensor is what `on_host` gave, and lies on the device already.
 
         Raises
         ------
         ModelError
             If the normalisation is none, or has not been fitted.
         """
+        if isinstance(values, Tensor):
+            return self.on_device(values)
+        return self.on_device(torch.from_numpy(self.on_host(values)).to(device))
+
+    def on_host(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Do what is done with numpy: nothing to pixels, so that they move as bytes."""
         if self.kind in PIXEL_KINDS:
-            return self._pixels(torch.from_numpy(values).to(device))
+            return values
         entering = self.before_scale(values)
         if self.kind == "features" and self.scale is not None:
             # in double precision: a column may vary little beside its mean
             standard = (entering - self.scale.mean) / self.scale.deviation
-            return torch.from_numpy(standard.astype(np.float32)).to(device)
-        return self._scaled(torch.from_numpy(entering).to(device))
+            return np.asarray(standard.astype(np.float32))
+        return entering
+
+    def on_device(self, values: Tensor) -> Tensor:
+        """Do the rest, on the device: what `on_host` gave becomes a new tensor of floats."""
+        if self.kind in PIXEL_KINDS:
+            return self._pixels(values)
+        if self.kind == "features" and self.scale is not None:
+            return values
+        return self._scaled(values)
 
     def _pixels(self, images: Tensor) -> Tensor:
-        pixels = images.permute(0, 3, 1, 2).float().contiguous()
+        pixels = images.permute(0, 3, 1, 2).float()  # as it lies there, this is channels-last
+        if not self.channels_last:
+            pixels = pixels.contiguous()
         if self.normalise in FITTED:
             return self._scaled(pixels)
         if self.normalise not in NORMALISATIONS:
@@ -107,7 +126,11 @@ class Preparation:
             torch.from_numpy(v.astype(np.float32)).to(batch.device).view(shape)
             for v in (self.scale.mean, self.scale.deviation)
         )
-        return (batch - mean) / deviation
+        scaled = (batch - mean) / deviation
+        return scaled.contiguous(memory_format=torch.channels_last) if self._lays_out(scaled) else scaled
+
+    def _lays_out(self, batch: Tensor) -> bool:
+        return self.channels_last and batch.dim() == 4
 
 
 def input_shape_of(kind: str, shape: Sequence[int]) -> tuple[int, ...]:

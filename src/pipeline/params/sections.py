@@ -422,6 +422,11 @@ class Model(Section):
         return self.name in ESTIMATORS
 
     @property
+    def of_entry(self) -> dict[str, Any]:
+        """How blocks enter the network."""
+        return self.model_dump(include={"normalise", "whiten", "sequence_blocks"})
+
+    @property
     def of_sequence(self) -> dict[str, Any]:
         """What runs over the blocks of a clip."""
         return {"kind": self.sequence, "units": self.sequence_units, "layers": self.sequence_layers}
@@ -457,12 +462,14 @@ class Train(Section):
     label_smoothing: float = Field(ge=0, le=0.99)
     sampling: Literal["shuffle", "balanced"]
     precision: Literal["float32", "bf16"]
+    channels_last: bool
     reuse_frozen: bool
     validate_every: int = Field(ge=1, le=1000000)
     keep: Literal["last", "best"]
     stop_after: int = Field(ge=0, le=1000000)
     device: str = Field(pattern=r"^[a-z]+(:[0-9]+)?$")
     threads: int = Field(ge=0, le=1024)
+    processes: int = Field(ge=1, le=1024)
     deterministic: bool
 
 

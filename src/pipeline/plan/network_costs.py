@@ -32,6 +32,7 @@ TIMED = {
     "clip_norm",
     "loss",
     "precision",
+    "channels_last",
 }  # what a step costs
 STEP = 1e-8  # learning rate: the weights do not matter, and must not diverge
 

@@ -1,0 +1,90 @@
+"""Training in several processes, in a process of its own: python team_run.py N KIND... trains each kind in N of them.
+
+Each kind lies in a folder of its own name, a made project. What comes after a colon happens to process 1: die or fail
+after its second step.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from made_run import SMALL, train
+
+from pipeline import runs
+from pipeline.augment.images import Jitter
+from pipeline.console import one_line_errors
+from pipeline.errors import ModelError
+from pipeline.learning import resume
+from pipeline.learning.launch import use_processes
+from pipeline.learning.stepping import Stepper
+from pipeline.learning.team import joined, team_of_environment
+from pipeline.models.recurrent import Recurrence
+
+BEST = {"validation": "fraction", "keep": "best"}
+KINDS = {
+    # 24 blocks in batches of 7, the last one of 3
+    "norms": {"network": SMALL, "batch_images": 7, **BEST},
+    "dropout": {"network": "squeezenet1_1", "batch_images": 5, "optimizer": "sgd", "momentum": 0.9},
+    "channels": {"network": "squeezenet1_1", "channels_last": True, "batch_images": 8, "clip_norm": 0.5},
+    "weights": {
+        "network": "squeezenet1_1",
+        "dropout": 0.0,
+        "class_weights": "balanced",
+        "label_smoothing": 0.1,
+        "sampling": "balanced",
+        "jitter": Jitter(brightness=0.3, grey=0.5),
+        "batch_images": 23,  # one is left over
+    },
+    "stops": {"network": SMALL, "stop_after": 1, "epochs": 9, "learning_rate": 1e-7, **BEST},
+    "clips": {"network": SMALL, "recurrence": Recurrence(kind="bilstm", units=8), "batch_images": 6, **BEST},
+    "one": {"network": SMALL, "recurrence": Recurrence(kind="lstm", units=4), "batch_images": 3},  # one clip a batch
+    "frozen": {"network": "squeezenet1_1", "frozen": "all", "dropout": 0.0, **BEST},
+    "bf16": {"network": SMALL, "precision": "bf16"},
+    "estimator": {"network": "svm"},
+}
+
+
+def go(kind):
+    train(0, **{"epochs": 2, "validate_every": 1, **KINDS[kind]})
+
+
+def _at_second_step(what):
+    take = Stepper.take
+
+    def then(self, *args):
+        watched = take(self, *args)
+        if self.run.iteration == 2 and self.team.rank == 1:
+            if what == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise ModelError("the second step is one too many")
+        return watched
+
+    Stepper.take = then
+
+
+def main(n, *kinds):
+    use_processes(int(n))
+    resume.MOST_SHARE = 1e9
+    team = team_of_environment()
+    if len(kinds) == 1:
+        kind, _, what = kinds[0].partition(":")
+        if what:
+            _at_second_step(what)
+        os.chdir(kind)
+        train(0, minutes=1e-9, **{"epochs": 3, "validate_every": 1, **KINDS[kind]})
+        return
+    top = Path.cwd()
+    with joined(team):  # once, for all kinds
+        runs.joined = lambda _team: contextlib.nullcontext()
+        for kind in kinds:
+            os.chdir(top / kind)
+            go(kind)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(*sys.argv[1:])
