@@ -95,7 +95,7 @@ def test_members_are_looked_at_one_by_one():
 
 
 def test_a_recipe_has_every_key_and_defaults_that_are_committed():
-    elsewhere = {"device", "threads", "deterministic"}
+    elsewhere = {"device", "threads", "processes", "deterministic"}
     assert set(Train.model_fields) - elsewhere <= set(Recipe.__dataclass_fields__)
     committed = parse_params(VALUES).train.model_dump()
     for name, field in Recipe.__dataclass_fields__.items():

@@ -7,7 +7,7 @@ import tempfile
 import uuid
 
 from pipeline.errors import ModelError
-from pipeline.learning.team import ALONE, LOST, team_of_environment
+from pipeline.learning.team import LOST, is_launched
 
 
 def use_processes(n: int) -> None:
@@ -22,7 +22,7 @@ def use_processes(n: int) -> None:
     ModelError
         If a process was killed, or they lost one another.
     """
-    if n == 1 or team_of_environment() != ALONE:
+    if n == 1 or is_launched():
         return
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError

@@ -36,7 +36,7 @@ class Recipe:
     clip_norm: float = 0.0
     stop_after: int = 0
     precision: str = "float32"
-    channels_last: bool = False
+    channels_last: bool = True
     reuse_frozen: bool = True
     whiten: str = "none"
     sequence_blocks: int = 0

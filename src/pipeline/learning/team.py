@@ -123,12 +123,16 @@ class Team:
 ALONE = Team()
 
 
+def is_launched() -> bool:
+    """Whether torchrun, or its launcher, has started this process: by the variables that it sets."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
 def team_of_environment() -> Team:
-    """The team that torchrun has started this process for, by the variables that it sets; else one alone."""
-    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "TORCHELASTIC_RUN_ID")
-    if not all(name in os.environ for name in names):
+    """The team that this process was started for; else one alone."""
+    if not is_launched():
         return ALONE
-    return Team(*(int(os.environ[name]) for name in names[:4]))
+    return Team(*(int(os.environ[name]) for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")))
 
 
 @contextlib.contextmanager
