@@ -94,18 +94,24 @@ class Preparation:
         return self._scaled(values)
 
     def _pixels(self, images: Tensor) -> Tensor:
-        pixels = images.permute(0, 3, 1, 2).float()  # as it lies there, this is channels-last
+        mean, deviation = (value.to(images.device) for value in self._of_channels())
         if not self.channels_last:
-            pixels = pixels.contiguous()
+            pixels = images.permute(0, 3, 1, 2).float().contiguous()
+            return pixels.sub_(mean.view(1, -1, 1, 1)).div_(deviation.view(1, -1, 1, 1))
+        n, height, width, n_channels = images.shape
+        rows = images.reshape(n * height, width * n_channels).float()  # long ones: three values at a time are slow
+        rows = rows.sub_(mean.repeat(width)).div_(deviation.repeat(width))
+        return rows.view(n, height, width, n_channels).permute(0, 3, 1, 2)
+
+    def _of_channels(self) -> tuple[Tensor, Tensor]:
+        """What is taken from pixels, channel by channel, and what they are divided by, (n_channels,) each."""
         if self.normalise in FITTED:
-            return self._scaled(pixels)
+            return self._fitted()
         if self.normalise not in NORMALISATIONS:
             known = ", ".join([*NORMALISATIONS, *FITTED])
             raise ModelError(f"model.normalise: {self.normalise!r} is none of {known}")
-        mean, deviation = (
-            torch.tensor(v, device=pixels.device).view(1, 3, 1, 1) * 255 for v in NORMALISATIONS[self.normalise]
-        )
-        return pixels.sub_(mean).div_(deviation)
+        mean, deviation = NORMALISATIONS[self.normalise]
+        return torch.tensor(mean) * 255, torch.tensor(deviation) * 255
 
     def before_scale(self, values: NDArray[Any]) -> NDArray[Any]:
         """Values of the same shape after all steps but the last."""
@@ -117,20 +123,20 @@ class Preparation:
             return whiten_each(values) if self.whitening is None else self.whitening.apply(values)
 
     def _scaled(self, batch: Tensor) -> Tensor:
+        shape = (1, -1, *[1] * (batch.dim() - 2))
+        mean, deviation = (value.to(batch.device).view(shape) for value in self._fitted())
+        scaled = (batch - mean) / deviation
+        if self.channels_last and scaled.dim() == 4:
+            return scaled.contiguous(memory_format=torch.channels_last)
+        return scaled
+
+    def _fitted(self) -> tuple[Tensor, Tensor]:
         if self.scale is None:
             raise ModelError(
                 f"model.normalise: {self.normalise!r} is nothing that {self.kind} can enter by unfitted: use standard"
             )
-        shape = (1, -1, *[1] * (batch.dim() - 2))
-        mean, deviation = (
-            torch.from_numpy(v.astype(np.float32)).to(batch.device).view(shape)
-            for v in (self.scale.mean, self.scale.deviation)
-        )
-        scaled = (batch - mean) / deviation
-        return scaled.contiguous(memory_format=torch.channels_last) if self._lays_out(scaled) else scaled
-
-    def _lays_out(self, batch: Tensor) -> bool:
-        return self.channels_last and batch.dim() == 4
+        mean, deviation = (torch.from_numpy(v.astype(np.float32)) for v in (self.scale.mean, self.scale.deviation))
+        return mean, deviation
 
 
 def input_shape_of(kind: str, shape: Sequence[int]) -> tuple[int, ...]:
