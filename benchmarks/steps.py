@@ -109,7 +109,7 @@ def stage_steps(
     between: Callable[[], object] | None = None,
     team: Team = ALONE,
 ) -> list[tuple[float, float]]:
-    """Wall and CPU seconds of every `each` steps of the stage's loop, after some; what is done between is not counted."""
+    """Wall and CPU seconds of every `each` steps of the stage's loop, after some, without what is done between."""
     clock = Clock()
     found: list[tuple[float, float]] = []
 
