@@ -1,8 +1,8 @@
 """The training stage's loop against bare loops, its settings against torch's defaults, two processes against one.
 
 Everything that is compared is measured by turns in one run, and ratios are of medians, so a machine that is busy with
-other work changes times far more than ratios. Ratios of CPU time are printed beside those of wall time: on a busy machine
-they are the steadier ones (of one thread; several wait for one another).
+other work changes times far more than ratios. Ratios of CPU time are printed too: on a busy machine they are the
+steadier ones (of one thread; several wait for one another).
 """
 
 import contextlib
@@ -140,8 +140,10 @@ def in_two(network: str, *, n_steps: int, repeats: int, threads: int) -> Iterato
     found: dict[int, Times] = {1: [], 2: []}
     own = asdict(Settings(network=network, **TUNED))
     for _ in range(repeats):
-        for n, times in found.items():
-            times += in_child("stage", processes=n, threads=threads, keeps_memory=True, n_steps=n_steps, settings=own)
+        for n in found:
+            found[n] += in_child(
+                "stage", processes=n, threads=threads, keeps_memory=True, n_steps=n_steps, settings=own
+            )
     yield f"{network}: two processes over one", ratios(found[1], found[2])[0], float("nan")
 
 

@@ -24,27 +24,24 @@ from pipeline.learning.stepping import Stepper
 from pipeline.learning.team import joined, team_of_environment
 from pipeline.models.recurrent import Recurrence
 
+SGD = {"optimizer": "sgd", "learning_rate": 0.01}
 BEST = {"validation": "fraction", "keep": "best"}
 KINDS = {
-    # 24 blocks in batches of 7, the last one of 3
-    "norms": {"network": SMALL, "batch_images": 7, **BEST},
-    "dropout": {"network": "squeezenet1_1", "batch_images": 5, "optimizer": "sgd", "momentum": 0.9},
-    "channels": {"network": "squeezenet1_1", "channels_last": True, "batch_images": 8, "clip_norm": 0.5},
+    # blocks in batches of 7, the last one shorter
+    "norms": {"network": SMALL, "batch_images": 7, **SGD, **BEST},
+    "dropout": {"network": "squeezenet1_1", "batch_images": 5, "clip_norm": 0.5, "channels_last": False},
     "weights": {
-        "network": "squeezenet1_1",
-        "dropout": 0.0,
+        "network": "cnn",
         "class_weights": "balanced",
         "label_smoothing": 0.1,
         "sampling": "balanced",
         "jitter": Jitter(brightness=0.3, grey=0.5),
         "batch_images": 23,  # one is left over
     },
-    "stops": {"network": SMALL, "stop_after": 1, "epochs": 9, "learning_rate": 1e-7, **BEST},
-    "clips": {"network": SMALL, "recurrence": Recurrence(kind="bilstm", units=8), "batch_images": 6, **BEST},
-    "one": {"network": SMALL, "recurrence": Recurrence(kind="lstm", units=4), "batch_images": 3},  # one clip a batch
-    "frozen": {"network": "squeezenet1_1", "frozen": "all", "dropout": 0.0, **BEST},
-    "bf16": {"network": SMALL, "precision": "bf16"},
-    "estimator": {"network": "svm"},
+    "stops": {"network": "cnn", "stop_after": 1, "epochs": 9, "learning_rate": 1e-6, **BEST},
+    "clips": {"network": "cnn", "recurrence": Recurrence(kind="bilstm", units=8), "batch_images": 6, **BEST},
+    "one": {"network": SMALL, "recurrence": Recurrence(kind="lstm", units=4), "batch_images": 3, **SGD},
+    "frozen": {"network": SMALL, "frozen": "all", **BEST},
 }
 
 
