@@ -25,10 +25,12 @@ from pipeline.learning.team import joined, team_of_environment
 from pipeline.models.recurrent import Recurrence
 
 SGD = {"optimizer": "sgd", "learning_rate": 0.01}
+LAYER = {"height": 3, "width": 3, "padding": "same", "pool": 2, "batch_norm": True}
+NORMED = {"convolutions": [{"filters": 8, **LAYER}, {"filters": 12, **LAYER}], "hidden": []}
 BEST = {"validation": "fraction", "keep": "best"}
 KINDS = {
     # blocks in batches of 7, the last one shorter
-    "norms": {"network": SMALL, "batch_images": 7, **SGD, **BEST},
+    "norms": {"network": "cnn", "options": NORMED, "batch_images": 7, **SGD, **BEST},
     "dropout": {"network": "squeezenet1_1", "batch_images": 5, "clip_norm": 0.5, "channels_last": False},
     "weights": {
         "network": "cnn",
@@ -45,8 +47,8 @@ KINDS = {
 }
 
 
-def go(kind):
-    train(0, **{"epochs": 2, "validate_every": 1, **KINDS[kind]})
+def go(kind, **more):
+    train(0, **{"epochs": 2, "validate_every": 1, **KINDS[kind], **more})
 
 
 def _at_second_step(what):
@@ -72,7 +74,7 @@ def main(n, *kinds):
         if what:
             _at_second_step(what)
         os.chdir(kind)
-        train(0, minutes=1e-9, **{"epochs": 3, "validate_every": 1, **KINDS[kind]})
+        go(kind, minutes=1e-9)
         return
     top = Path.cwd()
     with joined(team):  # once, for all kinds

@@ -20,13 +20,14 @@ from pipeline.learning.launch import use_processes
 from pipeline.learning.sides import Step
 from pipeline.learning.synced import SyncedNorm, WholeDraws, draws_at_random, sync_norms
 from pipeline.learning.team import ALONE, LOST, Team, team_of_environment
+from pipeline.models.checkpoint import WEIGHTS
 from pipeline.models.networks import start_network
 from pipeline.store.paths import curves_csv, model_folder, resume_folder
 
 TESTS = Path(__file__).resolve().parents[1]
 SCRIPT = TESTS / "learning/team_run.py"
 TOGETHER = ("norms", "dropout", "weights", "stops", "clips", "one", "frozen")
-WEIGHTS = 1e-4  # largest difference of a layer's weights over its largest weight
+FURTHEST = 1e-4  # largest difference of a layer's weights over its largest weight
 LOSSES = 1e-4
 CPU = torch.device("cpu")
 
@@ -68,14 +69,14 @@ def test_two_processes_end_as_one_does(together, tmp_path, monkeypatch, kind):
     project(tmp_path / "one", kind)
     monkeypatch.chdir(tmp_path / "one")
     go(kind)
-    weights, points = load_file(model_folder("0-a") / "model.safetensors"), curve_of(0)
+    weights, points = load_file(model_folder("0-a") / WEIGHTS), curve_of(0)
     names = set(files_under(tmp_path / "one"))
     monkeypatch.chdir(together / kind)
-    others, others_points = load_file(model_folder("0-a") / "model.safetensors"), curve_of(0)
+    others, others_points = load_file(model_folder("0-a") / WEIGHTS), curve_of(0)
     assert set(files_under(together / kind)) == names
     assert weights.keys() == others.keys()
     for name, value in weights.items():
-        assert np.abs(value - others[name]).max() <= WEIGHTS * max(np.abs(value).max(), 1e-3), name
+        assert np.abs(value - others[name]).max() <= FURTHEST * max(np.abs(value).max(), 1e-3), name
     assert len(points) == len(others_points) > 1
     for point, other in zip(points, others_points, strict=True):
         assert (point.iteration, point.epoch, point.side) == (other.iteration, other.epoch, other.side)
@@ -106,7 +107,7 @@ def test_after_the_kill_of_one_process_the_run_is_gone_on_with(tmp_path, togethe
     again = team_of(2, "dropout", folder=tmp_path)
     assert again.returncode == 0
     assert "train 0-a: goes on after iteration " in again.stderr
-    for name in (model_folder("0-a") / "model.safetensors", curves_csv("0-a")):
+    for name in (model_folder("0-a") / WEIGHTS, curves_csv("0-a")):
         assert (folder / name).read_bytes() == (together / "dropout" / name).read_bytes()
     assert not (folder / resume_folder("0-a")).exists()
 
