@@ -303,7 +303,9 @@ def make_outputs(chosen, root):
     split_corpora(["made"], Choices(**chosen.split.model_dump(include=names)), audit_fields=["speaker"])
     fetch_weights(chosen.model.name, "random", expected_sha256=None, folder=paths.weights_folder("a"))
     compute = Compute("cpu", 1, True)
-    recipe = Recipe(seed=0, normalise="unit", **chosen.train.model_dump(exclude={"device", "threads", "deterministic"}))
+    recipe = Recipe(
+        seed=0, normalise="unit", **chosen.train.model_dump(exclude={"device", "threads", "processes", "deterministic"})
+    )
     train_run(
         0,
         "a",
