@@ -44,7 +44,9 @@ class Conditions:
         Raises
         ------
         PaperError
-            If no corpus is left, or a setting cannot be read or names no key.
+            If a setting cannot be read.
+        ExperimentError
+            If one names no key.
         """
         changed, words = self._with_corpora(dict(values))
         changed = _scaled(changed, self.epochs_scale)
@@ -66,8 +68,6 @@ class Conditions:
         words = [f"without {name}" for name in values["corpora"] if name in self.without]
         words += [f"{self.corpus_as[name]} for {name}" for name in listed if name in self.corpus_as]
         taken = sorted({self.corpus_as.get(name, name) for name in listed})
-        if not taken:
-            raise PaperError(f"no corpus is left of {', '.join(values['corpora'])}")
         use = values["split"]["use"]
         own = {self.corpus_as.get(name, name): how for name, how in use.items() if name in listed}
         return {**values, "corpora": taken, "split": {**values["split"], "use": own}}, words

@@ -102,6 +102,8 @@ def with_seed(values: Mapping[str, Any], seed: int) -> dict[str, Any]:
 
 def find_missing(paper: Paper, values: Mapping[str, Any]) -> str:
     """Say which corpora of a row are not here, and what to do; empty where all are."""
+    if not values["corpora"]:
+        return "no corpus of it is left"
     root = Path(values["data"]["root"])
     absent = [name for name in values["corpora"] if not is_here(name, root)]
     if not absent:
