@@ -10,6 +10,7 @@ from corpora.test_cal500 import write_tables
 from made_film import write_film
 from ruamel.yaml import YAML
 
+from pipeline.corpora.emodb import expected_paths
 from pipeline.papers.paper import lay_over
 from pipeline.params import parse_params
 
@@ -34,9 +35,11 @@ def write(path, label, number, **how):
 
 
 def make_emodb(folder):
-    for number, speaker in enumerate(("03", "08", "14", "16")):
-        for letter in "WLEAFTN":
-            write(folder / f"{speaker}a01{letter}a.wav", letter, number)
+    first = {}
+    for name in sorted(expected_paths()):
+        first.setdefault((name[:2], name[5]), name)  # speaker, emotion
+    for (speaker, letter), name in first.items():
+        write(folder / f"{name}.wav", letter, int(speaker))
 
 
 def make_savee(folder):
@@ -51,7 +54,7 @@ def make_enterface05(folder):
             {"an": "anger", "di": "disgust", "fe": "fear", "ha": "happiness", "sa": "sadness", "su": "surprise"}.items()
         ):
             path = folder / f"subject {speaker}" / label / "sentence 1" / f"s{speaker}_{letters}_1.mkv"
-            write_film(path, seconds=3.0, seed=10 * speaker + number)
+            write_film(path, seconds=3.0, seed=10 * speaker + number, rate=RATE)
 
 
 def make_ravdess(folder, *, channel, emotions):
@@ -130,8 +133,6 @@ def smoke_values(paper, row, root, *, honest=False):
     for section in ("image", "stack"):
         values[section]["height"] = min(values[section]["height"], 128 if section == "image" else 64)
         values[section]["width"] = min(values[section]["width"], 128)
-    for head in values["heads"].values():
-        head["n_mixtures"] = 1
     return values
 
 

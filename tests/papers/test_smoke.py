@@ -1,4 +1,4 @@
-"""Every row of every paper for a few steps on small made corpora, and an honest twin of each paper (`make papers-smoke`)."""
+"""Every row of every paper for a few steps on small made corpora, and one honest twin of each paper."""
 
 from pathlib import Path
 
