@@ -78,6 +78,7 @@ def write_table(
     from pipeline.papers.page import join_html, join_markdown
     from pipeline.papers.paper import known_papers, load_paper
     from pipeline.papers.record import load_record
+    from pipeline.words import amount
 
     if markdown.suffix != ".md" or not markdown.parent.is_dir():
         raise PaperError(f"--markdown {markdown}: must end in .md and lie in a folder that is there")
@@ -91,7 +92,7 @@ def write_table(
         markdown.with_suffix(".html").write_text(join_html(papers), encoding="utf-8")
     except OSError as error:
         raise PaperError(f"{markdown}: cannot be written ({error.strerror}): --markdown takes another") from None
-    typer.echo(f"{markdown} and {markdown.with_suffix('.html')}: {len(papers)} papers")
+    typer.echo(f"{markdown} and {markdown.with_suffix('.html')}: {amount(len(papers), 'paper')}")
 
 
 def _names(text: str | None) -> list[str] | None:

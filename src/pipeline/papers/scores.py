@@ -86,18 +86,18 @@ def read_scores(read: Callable[[Path], bytes | None], metrics: Iterable[str], *,
 
 def find_value(metrics: Mapping[str, Any], metric: str) -> Value | None:
     """Find a score by its path; None if the run has none: a class that was not tested, a head that was not fitted."""
-    *above, level, name = metric.partition(".recall.")[0].split(".") if ".recall." in metric else metric.split(".")
-    if ".recall." in metric:
-        above, level, name = [*above, level], name, "recall"
-    place: Any = metrics
-    for key in (*above, level):
-        place = place.get(key)
-        if place is None:
+    level, recall, label = metric.partition(".recall.")
+    above, names = (
+        (level.split("."), ("recall", label)) if recall else (metric.split(".")[:-1], (level.split(".")[-1],))
+    )
+    value: Any = metrics
+    for key in above:
+        value = value.get(key)
+        if value is None:
             return None
-    value, interval = place.get(name), place["interval"].get(name)
-    if name == "recall":
-        label = metric.partition(".recall.")[2]
-        value, interval = value.get(label), (interval or {}).get(label)
+    interval = value["interval"]
+    for key in names:
+        value, interval = value.get(key), (interval or {}).get(key)
     if value is None:
         return None
     low, high = (None, None) if interval is None else (interval["low"], interval["high"])
