@@ -23,6 +23,7 @@ COPIED = (
     "params.yaml",
     "Makefile",
     "pyproject.toml",
+    "papers",
     "requirements.lock",
     "src",
     "stages",
