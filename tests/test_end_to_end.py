@@ -4,7 +4,17 @@ import json
 
 import pytest
 from made_film import make_corpus as make_films
-from made_pipeline import BEHIND_TRAINING, make_project, metrics_of, ran, run, settings, stale
+from made_pipeline import (
+    BEHIND_IMAGES,
+    BEHIND_TRAINING,
+    BLOCKS,
+    make_project,
+    metrics_of,
+    ran,
+    run,
+    settings,
+    stale,
+)
 
 
 @pytest.fixture(scope="module")
