@@ -259,7 +259,7 @@ def test_missing_files_are_listed_and_told_in_one_line(capsys):
 
 
 def test_missing_files_stop_before_any_sound_is_read_where_they_must_not_be(monkeypatch):
-    monkeypatch.setattr("pipeline.collect.read_sound", None)  # were it called, that would be another error
+    monkeypatch.setattr("pipeline.collect.Readers", None)  # were it called, that would be another error
     with pytest.raises(CorpusError, match="1437 of the 1440 files that ravdess_speech should hold are missing"):
         collect(make_ravdess(), corpus="ravdess_speech", missing="error")
     assert not (CLIPS / "ravdess_speech").exists()

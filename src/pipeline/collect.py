@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from pipeline.audio.facts import bandwidth_hz, floor_db
-from pipeline.audio.reading import Sound, read_sound
+from pipeline.audio.readers import Readers
+from pipeline.audio.reading import Sound
 from pipeline.console import say, track
 from pipeline.corpora import Listing, Recording, describe_missing, refuse_missing
 from pipeline.errors import AudioError, CorpusError
@@ -58,9 +59,9 @@ def collect_clips(
     recordings = listing.recordings
     rejected = [Rejected(path=path, label="", reason=reason) for path, reason in sorted(listing.surplus.items())]
     held = clips_h5(corpus).parent  # what is too long for memory lies where it is to go
-    jobs = ((folder, recording, sample_rate, max_seconds, held) for recording in recordings)
-    results = in_order(_read, jobs, n_workers=n_workers)
-    with new_arrays(clips_h5(corpus)) as arrays:
+    with Readers() as readers, new_arrays(clips_h5(corpus)) as arrays:
+        jobs = ((readers, folder, recording, sample_rate, max_seconds, held) for recording in recordings)
+        results = in_order(_read, jobs, n_workers=n_workers)
         arrays.create("audio", row_shape=(), dtype="<f4", rows_in_chunk=SOUND_CHUNK)
         audio = _Audio(arrays)
         progress = track(results, label=f"collect {corpus}", total=len(recordings), unit="clips")
@@ -107,11 +108,11 @@ class _Audio:
 
 
 def _read(
-    folder: Path, recording: Recording, sample_rate: int, max_seconds: float, held: Path
+    readers: Readers, folder: Path, recording: Recording, sample_rate: int, max_seconds: float, held: Path
 ) -> tuple[Sound, Facts] | str:
     """Read one recording; what is wrong with it comes back as a text, so that the rest goes on."""
     try:
-        sound = read_sound(
+        sound = readers.read_sound(
             folder / recording.path,
             sample_rate=sample_rate,
             start_seconds=recording.start_seconds,

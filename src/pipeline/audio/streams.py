@@ -191,7 +191,7 @@ def _count_frames(file: BinaryIO, *, position: int, size: int, stream: tuple[int
         head = file.read(12)
         frame = _parse_frame(head[:4])
         if frame is None or frame.stream != stream:
-            if head.startswith(_END_TAGS) or not (head + file.read()).strip(b"\0"):
+            if head.startswith(_END_TAGS) or _is_padding(file, position):
                 break
             raise AudioError(f"damaged MP3: after {n_frames} frames no frame at byte {position}; fetch it again")
         if position + frame.n_bytes > size:
@@ -199,6 +199,12 @@ def _count_frames(file: BinaryIO, *, position: int, size: int, stream: tuple[int
         position += frame.n_bytes
         n_frames += 1
     return n_frames, min(position, size)
+
+
+def _is_padding(file: BinaryIO, position: int) -> bool:
+    """Tell whether nothing but zero bytes follow."""
+    file.seek(position)
+    return not any(block.strip(b"\0") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def id3_length(head: bytes) -> int:
