@@ -46,6 +46,14 @@ class Rejected:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Noted:
+    """What was tolerated in a recording that was accepted."""
+
+    path: str
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Missing:
     """A file that a published corpus should hold and its folder lacks."""
 
