@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pipeline.console import answer, no_failure_exits_with_one, one_line_errors
+from pipeline.papers.commands import papers_app
 from pipeline.search.commands import search_app
 from pipeline.store.paths import METRICS, SPLIT_METRICS
 
@@ -22,6 +23,7 @@ corpora_app = typer.Typer(
 )
 app.add_typer(corpora_app, name="corpora")
 app.add_typer(search_app, name="search")
+app.add_typer(papers_app, name="papers")
 
 
 @app.callback()

@@ -170,13 +170,18 @@ def _crc(data: bytes) -> int:
     return value
 
 
-def told_frames(data: bytes) -> int | None:
-    """How many sample frames a file's own header tells; None where it does not, or only its coding could say."""
+def told_frames(data: bytes, rate: int) -> int | None:
+    """How many sample frames a file's own header tells; None where it does not, or only its coding could say.
+
+    Opus counts at 48 kHz whatever `rate` it is decoded at (RFC 7845, 4), and from before its preskip.
+    """
     while data.startswith(b"ID3"):
         data = data[10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]) :]
     for magic, reader in READERS.items():
         if data.startswith(magic):
-            return reader(data)
+            told = reader(data)
+            is_opus = data[28:36] == b"OpusHead"
+            return told * rate // 48_000 if is_opus and told is not None else told
     return _mp3(data.lstrip(b"\0"))
 
 
@@ -225,7 +230,7 @@ def _flac(data: bytes) -> int | None:
 
 
 def _ogg(data: bytes) -> int | None:
-    """The last page's place, in samples; Opus counts at 48 kHz, from before its preskip (RFC 7845, 4)."""
+    """The last page's place, in samples."""
     at = last = 0
     while data[at : at + 4] == b"OggS":
         last, n_segments = at, data[at + 26]
@@ -235,9 +240,7 @@ def _ogg(data: bytes) -> int | None:
     granule = int(struct.unpack("<q", data[last + 6 : last + 14])[0])
     if data[28:36] != b"OpusHead":
         return granule
-    preskip, rate = struct.unpack("<HI", data[38:44])
-    known = next((one for one in (8000, 12_000, 16_000, 24_000, 48_000) if rate <= one), 48_000)
-    return (granule - preskip) * known // 48_000
+    return granule - int(struct.unpack("<H", data[38:40])[0])
 
 
 def _mp3(data: bytes) -> int | None:

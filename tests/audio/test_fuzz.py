@@ -62,7 +62,7 @@ def judge(sound: Sound, mutant: Mutant, originals: dict[str, str]) -> str:
     assert np.abs(sound.samples).max() <= 2 * MAX_PEAK  # resampling may overshoot
     if sound.pcm_sha256 == originals[mutant.kind]:
         return "accepted: the sound is untouched"
-    told = told_frames(mutant.data)
+    told = told_frames(mutant.data, sound.source_rate)
     if told is None:
         # stereo of 16 bits taken for mono ADPCM of 4 is eight times as long
         assert 0 < len(sound.pieces) <= resampled(8 * 2 * N_SAMPLES, sound.source_rate)
@@ -81,7 +81,7 @@ def fuzz(readers: Readers, folder: Path, files: dict[str, bytes], some: list[Mut
         whole = readers.read_sound(folder / "whole.bin", sample_rate=ASKED)
         # ADPCM comes in whole blocks
         assert len(whole.pieces) == resampled(N_SAMPLES, RATE) or (kind == "wav ADPCM" and len(whole.pieces) == 3051)
-        assert told_frames(data) in {N_SAMPLES, None}
+        assert told_frames(data, RATE) in {N_SAMPLES, None}
         originals[kind] = whole.pcm_sha256
 
     def read(number: int) -> tuple[Sound | AudioError, float]:

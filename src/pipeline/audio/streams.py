@@ -142,7 +142,7 @@ class _MpegFrame:
     n_bytes: int
     n_samples: int
     info_offset: int  # where the side information ends: an Xing or Info header lies there
-    stream: tuple[int, int]  # version and rate, which do not change within a stream
+    stream: tuple[int, int, bool]  # version, rate and whether it is mono, which do not change within a stream
 
 
 def check_mpeg(file: BinaryIO, *, start: int, size: int) -> Header:
@@ -199,7 +199,7 @@ def _parse_frame(head: bytes) -> _MpegFrame | None:
     n_samples = 1152 if is_first_version else 576
     side = (17 if is_mono else 32) if is_first_version else (9 if is_mono else 17)
     n_bytes = n_samples // 8 * kbps * 1000 // rate + (head[2] >> 1 & 1)
-    return _MpegFrame(n_bytes, n_samples, 4 + side, (version, rate))
+    return _MpegFrame(n_bytes, n_samples, 4 + side, (version, rate, is_mono))
 
 
 def _claimed_frames(first: bytes, frame: _MpegFrame) -> tuple[int | None, bool]:
@@ -220,7 +220,7 @@ def _claimed_frames(first: bytes, frame: _MpegFrame) -> tuple[int | None, bool]:
     return None, False
 
 
-def _count_frames(file: BinaryIO, *, position: int, size: int, stream: tuple[int, int]) -> tuple[int, int]:
+def _count_frames(file: BinaryIO, *, position: int, size: int, stream: tuple[int, int, bool]) -> tuple[int, int]:
     """Count the whole frames up to a tag, padding or the end of the file; and say at which byte they end."""
     n_frames = 0
     while position < size:

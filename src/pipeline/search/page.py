@@ -5,10 +5,10 @@ import io
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
+from pipeline.experiments.trials import varying
+from pipeline.experiments.values import as_text, show
 from pipeline.search.record import Entry, Record
 from pipeline.search.scores import ON_TEST, Scores, rank
-from pipeline.search.spaces import as_text, show
-from pipeline.search.trials import varying
 from pipeline.store.tables import guard
 from pipeline.words import amount
 
