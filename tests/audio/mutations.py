@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ KINDS = {
     "ogg opus": ("OGG", "OPUS"),
     "mp3": ("MP3", "MPEG_LAYER_III"),
 }
+TAGGED = ("mp3 with tag", "wav with list")
+VIDEOS = {"video avi": ("avi", "pcm_s16le"), "video mkv": ("mkv", "pcm_s16le"), "video mp4": ("mp4", "aac")}
 EXTREMES = [0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFE, 0xFFFFFFFF]
 
 Rng = np.random.Generator
@@ -44,6 +47,20 @@ def made(folder: Path) -> dict[str, bytes]:
     extra = b"LIST" + struct.pack("<I", 26) + b"INFOISFT" + struct.pack("<I", 14) + b"Lavf60.16.100\0"
     files["wav with list"] = wave[:4] + struct.pack("<I", len(wave) - 8 + len(extra)) + wave[8:36] + extra + wave[36:]
     path.unlink()
+    return files | _videos(folder)
+
+
+def _videos(folder: Path) -> dict[str, bytes]:
+    """Three videos, where PyAV is installed."""
+    if not find_spec("av"):
+        return {}
+    from audio.made_video import write_video
+
+    samples, files = np.random.default_rng(1).integers(-9000, 9000, (N_SAMPLES, 2)).astype(np.int16), {}
+    for kind, (suffix, codec) in VIDEOS.items():
+        path = folder / f"whole.{suffix}"
+        write_video(path, samples, rate=RATE, codec=codec, layout="stereo")
+        files[kind] = path.read_bytes()
     return files
 
 
@@ -177,6 +194,8 @@ def told_frames(data: bytes, rate: int) -> int | None:
     """
     while data.startswith(b"ID3"):
         data = data[10 + (data[6] << 21 | data[7] << 14 | data[8] << 7 | data[9]) :]
+    if data[4:8] == b"ftyp" or data.startswith(b"\x1aE\xdf\xa3") or data[8:12] == b"AVI ":
+        return None
     for magic, reader in READERS.items():
         if data.startswith(magic):
             told = reader(data)
