@@ -15,6 +15,7 @@ from pipeline.collect import collect_clips
 from pipeline.corpora import list_corpus
 from pipeline.duplicates.fingerprints import fingerprint_corpus
 from pipeline.errors import ModelError
+from pipeline.features.chosen import representation_of
 from pipeline.fold_baselines import fit_baselines
 from pipeline.learning.recipe import Recipe
 from pipeline.listing import list_spectrograms
@@ -24,7 +25,6 @@ from pipeline.models.weights import fetch_weights
 from pipeline.normalize import normalize_corpus
 from pipeline.params.sections import Head
 from pipeline.plan import _sides
-from pipeline.plan.chosen import representation_of
 from pipeline.plan.estimator_costs import EstimatorCosts, measure_estimator, measure_head, measure_member
 from pipeline.plan.fit import refusals
 from pipeline.plan.job import block_bytes, input_bytes, rows_in_chunks

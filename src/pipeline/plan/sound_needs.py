@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from pipeline.audio.fingerprint import FRAME, HOP, LAG, RATE
 from pipeline.duplicates.index import ENTRIES_AT_ONCE, MOST_NEIGHBOURS
+from pipeline.features.chosen import representation_of
 from pipeline.parallel import JOBS_PER_WORKER
-from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, ROW_SECONDS, Job, Need, block_bytes, rows_in_chunks
 from pipeline.sampling import RUN_BYTES
 from pipeline.store.arrays import SOUND_CHUNK
