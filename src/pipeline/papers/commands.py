@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.console import answer
+
 papers_app = typer.Typer(
     help="The five papers, each a file of rows: run them, and see what was claimed beside what came out.",
     invoke_without_command=True,
@@ -21,7 +23,7 @@ def papers(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         from pipeline.papers.listing import list_papers
 
-        typer.echo(list_papers())
+        answer(list_papers())
 
 
 @papers_app.command("run")
@@ -58,11 +60,11 @@ def run_rows(
         name=name, rows=_names(rows), seeds=seeds, conditions=conditions, honest=honest, jobs=jobs, retry=retry
     )
     if dry:
-        typer.echo(as_list(asked))
+        answer(as_list(asked))
         return
     paper, record, chosen = run_paper(asked)
     lines = make_lines(name, paper, record, chosen)
-    typer.echo(as_text(paper, lines))
+    answer(as_text(paper, lines))
     if not any(line.ours for line in lines):
         raise typer.Exit(1)
 
@@ -92,7 +94,7 @@ def write_table(
         markdown.with_suffix(".html").write_text(join_html(papers), encoding="utf-8")
     except OSError as error:
         raise PaperError(f"{markdown}: cannot be written ({error.strerror}): --markdown takes another") from None
-    typer.echo(f"{markdown} and {markdown.with_suffix('.html')}: {amount(len(papers), 'paper')}")
+    answer(f"{markdown} and {markdown.with_suffix('.html')}: {amount(len(papers), 'paper')}")
 
 
 def _names(text: str | None) -> list[str] | None:

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from pipeline.errors import PaperError
 from pipeline.experiments.trials import CHANGES_NO_SCORE, change
 from pipeline.experiments.values import show
+from pipeline.params.plain import load_plain
 
 # Where a run takes place is no difference from the paper.
 OF_THE_MACHINE = ("data.root", "data.missing", "train.device", "train.threads", "evaluate.n_resamples")
@@ -85,9 +83,9 @@ def read_setting(setting: str) -> tuple[str, Any]:
     if not sign or not key:
         raise PaperError(f"-S {setting}: give section.key=value")
     try:
-        return key, YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise PaperError(f"-S {setting}: not valid YAML: {' '.join(str(error).split())}") from None
+        return key, load_plain(text)
+    except ValueError as error:
+        raise PaperError(f"-S {setting}: not valid YAML: {error}") from None
 
 
 def read_replacements(replacements: Sequence[str]) -> dict[str, str]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from pipeline.console import say
 from pipeline.errors import PaperError, ParamsError
 from pipeline.experiments.follow import Outcome, Queue, run_missing
@@ -21,6 +19,7 @@ from pipeline.papers.jobs import Jobs, make_jobs
 from pipeline.papers.paper import Paper, lay_over, load_paper
 from pipeline.papers.record import Record, Runs, load_record, record_json
 from pipeline.papers.scores import Scores, read_scores
+from pipeline.params.plain import load_plain
 from pipeline.words import amount
 
 # Of params.yaml as it stands, what says where things are and runs, and nothing of a result.
@@ -186,7 +185,7 @@ def _committed(present: Mapping[str, Any]) -> dict[str, Any]:
     done = subprocess.run(["git", "show", f"HEAD:./{PARAMS}"], capture_output=True, check=False)
     if done.returncode:
         raise PaperError(f"{PARAMS} is not committed here: run in a clone of the project")
-    values: dict[str, Any] = YAML(typ="safe", pure=True).load(done.stdout.decode())
+    values: dict[str, Any] = load_plain(done.stdout.decode())
     try:
         for section, key in KEPT:
             if key is None:

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import PaperError, ParamsError
 from pipeline.params import Params, parse_params
 from pipeline.params.contradictions import one_line_each
+from pipeline.params.plain import load_plain
 
 FOLDER = Path("papers")
 NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
@@ -144,10 +143,10 @@ def load_paper(name: str, base: Tree, folder: Path = FOLDER) -> Paper:
     if not NAME.fullmatch(name) or not path.is_file():
         raise PaperError(f"{path}: no such paper; there are {', '.join(known_papers(folder)) or 'none'}")
     try:
-        paper = Paper.model_validate(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")))
+        paper = Paper.model_validate(load_plain(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         raise PaperError(f"{path}: {'; '.join(one_line_each(error))}") from None
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except (OSError, ValueError) as error:
         raise PaperError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     for row_name, row in paper.rows.items():
         for honest in (False, True) if row.honest else (False,):
