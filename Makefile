@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro show restore pictures bench test test-commands test-networks test-resume lint lock clean
+.PHONY: help setup repro show restore pictures bench test test-commands test-networks test-resume papers-smoke fuzz lint lock clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,12 @@ test-networks: $(READY) ## Build every classification network of torchvision and
 
 test-resume: $(READY) ## Kill training runs twenty times at random moments and go on each time (minutes)
 	@$(RUN) python -m pytest -m kills tests/learning/test_resume.py
+
+fuzz: $(READY) ## Read thousands of damaged sound files and say how each ended (minutes); FUZZ=1000 of each kind, FUZZ_SEED=0
+	@$(RUN) nice -n 10 python -m pytest -q -n0 -m fuzz tests/audio/test_fuzz.py
+
+papers-smoke: $(READY) ## Run every row of the five papers for a few steps on small made corpora (minutes)
+	@$(RUN) python -m pytest -n 2 -m papers tests/papers/test_smoke.py
 
 lint: $(READY) ## Format check, lint, types, layers
 	@$(RUN) ruff format --check . && $(RUN) ruff check . && $(RUN) mypy && $(RUN) lint-imports

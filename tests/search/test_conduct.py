@@ -10,7 +10,7 @@ from search.made_project import ROOT
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.errors import SearchError
+from pipeline.errors import ExperimentError, SearchError
 from pipeline.experiments.trials import change
 from pipeline.params import load_params
 from pipeline.search.conduct import search
@@ -207,7 +207,7 @@ def test_experiments_are_found_where_the_record_is_lost(project):
 )
 def test_what_cannot_be_searched_is_refused_before_anything_is_queued(project, keys, said):
     queue = GitQueue()
-    with pytest.raises(SearchError, match=said):
+    with pytest.raises(ExperimentError, match=said):
         search(Asked(**keys), queue=queue)
     assert queue.added == []
     assert not (project / "metrics").exists()

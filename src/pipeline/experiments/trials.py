@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from pipeline.errors import ExperimentError, ParamsError
 from pipeline.experiments.values import as_text, show
 from pipeline.params import Params, load_params, parse_params
+from pipeline.params.plain import load_plain
 from pipeline.store.paths import DEMO
 
 PARAMS = Path("params.yaml")
@@ -52,8 +50,8 @@ def read_base(path: Path = PARAMS) -> dict[str, Any]:
     """
     load_params(path)
     try:
-        values: dict[str, Any] = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (OSError, YAMLError) as error:
+        values: dict[str, Any] = load_plain(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ParamsError(f"{path}: cannot be read ({error})") from None
     return values
 
@@ -154,8 +152,8 @@ def compared(params: Params) -> dict[str, Any]:
 def are_those_of(trial: Trial, text: bytes) -> bool:
     """Whether a params.yaml is the one that a trial makes."""
     try:
-        return compared(parse_params(YAML(typ="safe", pure=True).load(text.decode()))) == compared(trial.params)
-    except (ParamsError, YAMLError, UnicodeDecodeError):
+        return compared(parse_params(load_plain(text.decode()))) == compared(trial.params)
+    except (ParamsError, ValueError):
         return False
 
 

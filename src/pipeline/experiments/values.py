@@ -6,6 +6,8 @@ import re
 
 PLAIN = re.compile(r"[a-z][a-z0-9_]*")  # text that needs no quotes; the words below do
 WORDS = {"null", "true", "false", "nan", "inf", "yes", "no", "on", "off"}
+KEY = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+NO_KEYS = {"null", "true", "false", "nan", "inf"}  # which `-S` reads as values, in any case
 
 
 def as_text(value: object) -> str:
@@ -37,8 +39,8 @@ def as_text(value: object) -> str:
 
 
 def _plain_key(key: object) -> str:
-    if not isinstance(key, str) or not PLAIN.fullmatch(key) or key in WORDS:
-        raise ValueError(f"{key!r}: a mapping's keys must be made of a-z, 0-9 and _")
+    if not isinstance(key, str) or not KEY.fullmatch(key) or key.lower() in NO_KEYS:
+        raise ValueError(f"{key!r}: a mapping's keys must be made of letters, 0-9 and _")
     return key
 
 

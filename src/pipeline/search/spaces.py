@@ -8,11 +8,10 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import SearchError
 from pipeline.experiments.values import as_text, show
+from pipeline.params.plain import load_plain
 
 FORMS = "a,b,c, choice(a,b,c), uniform(low,high), loguniform(low,high) or integers(low,high)"
 CALL = re.compile(r"(?P<name>[A-Za-z_]\w*)\((?P<inside>.*)\)", flags=re.DOTALL)
@@ -152,9 +151,9 @@ def _split(text: str) -> list[str]:
 
 def _parse_value(text: str) -> Any:
     try:
-        value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise ValueError(f"{text}: not valid YAML: {' '.join(str(error).split())}") from None
+        value = load_plain(text)
+    except ValueError as error:
+        raise ValueError(f"{text}: not valid YAML: {error}") from None
     as_text(value)  # what cannot be handed to DVC is refused here
     return value
 
