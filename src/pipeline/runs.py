@@ -25,6 +25,7 @@ from pipeline.models.preparation import fit_preparation, input_shape_of
 from pipeline.models.recurrent import NO_RECURRENCE, Recurrence, SequenceNetwork, start_classifier
 from pipeline.models.weights import read_weights
 from pipeline.sequences import count_gapped, order_clips
+from pipeline.store.claims import when_in_place
 from pipeline.store.files import write_json
 from pipeline.store.folds import Fold, read_fold, write_outputs
 from pipeline.store.paths import (
@@ -220,7 +221,7 @@ def train_run(
         )
     save_model(model_folder(key), network, card, preparation)
     write_json(model_folder(key) / "provenance.json", provenance(device))
-    keeper.remove()
+    when_in_place(keeper.remove)
 
 
 def _keeper(

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, Self, TextIO, TypeVar
 
 from pipeline.errors import StoreError
-from pipeline.store.files import written_whole
+from pipeline.store.claims import PART, hold_back, put_in_place
+from pipeline.store.files import sync, written_whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -276,7 +277,7 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
 
 
 def read_growing(path: Path, kind: type[Row]) -> list[Row]:
-    """Read what a `LiveTable` has written so far; a last line that has no end yet is left for later.
+    """Read what a `LiveTable` has written so far, complete or not; a line that has no end yet is left for later.
 
     Raises
     ------
@@ -284,7 +285,7 @@ def read_growing(path: Path, kind: type[Row]) -> list[Row]:
         As `read_rows` does, but for a file that is not there or has no header yet: that has no rows.
     """
     try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        text = lies_at(path).read_bytes().decode("utf-8", "surrogateescape")
         lines = text[: text.rfind("\n") + 1]
         return _parse(path, kind, io.StringIO(lines, newline="")) if lines else []
     except FileNotFoundError:
@@ -337,7 +338,11 @@ def read_all(paths: Sequence[Path], kind: type[Row]) -> list[Row]:
 
 
 class LiveTable:
-    """A table that can be read while it grows: every row is on disk as soon as it is known."""
+    """A table that can be read while it grows (`read_growing`): every row is on disk as soon as it is known.
+
+    It grows under a name of its own, and takes its place when it is complete. After a failure it stays there, to be
+    looked at, until the next begins.
+    """
 
     def __init__(self, path: Path, kind: type[Any]) -> None:
         self._path = path
@@ -345,18 +350,28 @@ class LiveTable:
 
     def __enter__(self) -> Self:
         """Start the table anew, with its header."""
+        growing = growing_of(self._path)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+            self._file = growing.open("w", newline="", encoding="utf-8", errors="surrogateescape")
         except OSError as error:
             raise self._failed(error) from error
         self._writer = csv.writer(_Lines(self._file), lineterminator="\r\n")
         self._write(self._names)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the table."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the table and put it in its place."""
         self._file.close()
+        if kind is not None:
+            return
+        growing = growing_of(self._path)
+        try:
+            sync(growing)
+            if not hold_back(growing, self._path):
+                put_in_place(growing, self._path)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def append(self, row: object) -> None:
         """Add one row."""
@@ -373,3 +388,22 @@ class LiveTable:
 
     def _failed(self, error: OSError) -> StoreError:
         return StoreError(f"{self._path}: cannot be written ({error.strerror or error})")
+
+
+def growing_of(path: Path) -> Path:
+    """Where a `LiveTable` lies while it grows."""
+    return path.with_name(f".{path.name}.growing{PART}")
+
+
+def lies_at(path: Path) -> Path:
+    """Where the rows of a table are now: where it grows, or has grown."""
+    growing = growing_of(path)
+    return growing if growing.is_file() else path
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """The tables of a folder, complete or growing, by the names that they have when complete."""
+    growing = [
+        path.with_name(path.name[1:].removesuffix(f".growing{PART}")) for path in folder.glob(f".*.growing{PART}")
+    ]
+    return sorted({*folder.glob("[!.]*.csv"), *growing})
