@@ -57,15 +57,28 @@ def preload():
     torch.set_num_threads(1)
 
 
-def run_stage(workspace, stage, item, *, kill_at=None, kill_after=None, record=False):
-    """Run a stage in a fork: killed at its event number `kill_at`, after `kill_after` seconds, or not at all."""
+def stage_of(stage, item):
+    """A stage as a function to be run in a fork."""
 
-    def stage_main():
+    def main():
         os.environ["DVC_STAGE"] = f"{stage}@{item}" if item else stage
         sys.argv = [f"stages/{stage}.py"]
         runpy.run_path(str(ROOT / "stages" / f"{stage}.py"), run_name="__main__")
 
-    return run_forked(workspace, stage_main, kill_at=kill_at, kill_after=kill_after, record=record)
+    return main
+
+
+def run_stage(workspace, stage, item, *, kill_at=None, kill_after=None, record=False):
+    """Run a stage in a fork: killed at its event number `kill_at`, after `kill_after` seconds, or not at all."""
+    return run_forked(workspace, stage_of(stage, item), kill_at=kill_at, kill_after=kill_after, record=record)
+
+
+def start_forked(workspace, function, *, hooks):
+    """Start a function in a fork and return its process number; what it says is not kept."""
+    child = os.fork()
+    if child == 0:
+        _become(workspace, os.devnull, function, hooks)
+    return child
 
 
 def run_forked(workspace, function, *, kill_at=None, kill_after=None, record=False, hooks=None):

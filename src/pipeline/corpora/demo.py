@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from pipeline.corpora.crowd_recording import record, set_loudness
 from pipeline.corpora.crowd_scene import MIX_DB, draw_venue, mix_crowd
-from pipeline.errors import CorpusError
+from pipeline.errors import CorpusError, StoreError
 from pipeline.parallel import in_order
 
 LICENCE = "CC0-1.0"
@@ -272,7 +272,20 @@ def _write_clip(path: Path, condition: Condition, seed: int) -> None:
     path.parent.mkdir(exist_ok=True)  # another process may have made it
     container, subtype = ENCODINGS[condition.encoding]
     sound = render_clip(condition, seed=seed)
-    soundfile.write(path, sound, condition.sample_rate, subtype=subtype, format=container)
+    try:
+        soundfile.write(path, sound, condition.sample_rate, subtype=subtype, format=container)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise StoreError(f"{path}: cannot be written ({_reason(path, error)}); what was there is unchanged") from None
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """What libsndfile calls a system error, by trying to write as much without it."""
+    try:
+        with path.with_suffix(".probe").open("wb") as file:
+            file.write(bytes(2**20))
+    except OSError as found:
+        return found.strerror or str(found)
+    return " ".join(str(error).split())
 
 
 def _write_table(path: Path, conditions: list[Condition]) -> None:

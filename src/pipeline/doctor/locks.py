@@ -118,7 +118,7 @@ def _lock_of_git(*, mend: bool) -> Iterator[Finding]:
 
 
 def _git_at_work() -> bool:
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     return any(process.info["name"] == "git" for process in psutil.process_iter(["name"]))
 

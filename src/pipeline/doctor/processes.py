@@ -20,7 +20,7 @@ def look_for_processes() -> list[Finding]:
 
 def _in_project() -> dict[str, str]:
     """Processes of DVC and of stages whose working folder lies in the project."""
-    import psutil
+    import psutil  # type: ignore[import-untyped]
 
     root = Path.cwd()
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}

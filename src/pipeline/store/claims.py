@@ -165,7 +165,7 @@ def _locked(output: Path) -> Iterator[None]:
     path = lock_of(output)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+", encoding="utf-8")
+        file = path.open("ab+", buffering=0)  # with a buffer, a full disk would be an error once more on closing
     except OSError as error:
         raise cannot_be_written(output, error) from error
     with file:
@@ -186,18 +186,18 @@ def _locked(output: Path) -> Iterator[None]:
                 file.truncate(0)
 
 
-def _sign(file: IO[str]) -> None:
+def _sign(file: IO[bytes]) -> None:
     """Say in the lock's file who holds it; a disk without room for that is no obstacle to the lock."""
     command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
     if stage := os.environ.get("DVC_STAGE"):
         command += f", stage {stage}"
     with contextlib.suppress(OSError):
         file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "command": command, "since": time.strftime("%Y-%m-%d %H:%M:%S")}))
-        file.flush()
+        own = {"pid": os.getpid(), "command": command, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+        file.write(json.dumps(own).encode())
 
 
-def _holder(file: IO[str]) -> str:
+def _holder(file: IO[bytes]) -> str:
     try:
         file.seek(0)
         own = json.loads(file.read())
@@ -212,7 +212,7 @@ def holders() -> list[str]:
 
     found = []
     for path in sorted(LOCKS.glob("*.lock")):
-        with contextlib.suppress(OSError), path.open("r+", encoding="utf-8") as file:
+        with contextlib.suppress(OSError), path.open("rb+", buffering=0) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -1,4 +1,7 @@
-"""The tables between stages, as CSV: one frozen row type each, read back exactly as written."""
+"""The tables between stages, as CSV: one frozen row type each, read back exactly as written.
+
+Rows are many: they have slots, and equal texts of a column are one text in memory, but those that name the row itself.
+"""
 
 import contextlib
 import csv
@@ -15,7 +18,7 @@ from pipeline.store.claims import PART, hold_back, put_in_place
 from pipeline.store.files import sync, written_whole
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
     """One accepted clip: where its sound lies in clips.h5 and what its corpus knows of it."""
 
@@ -36,7 +39,7 @@ class Clip:
     fields: Mapping[str, str] = field(default_factory=dict)  # speaker, group, event, ...: further columns
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rejected:
     """A recording that was not accepted."""
 
@@ -45,14 +48,14 @@ class Rejected:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Missing:
     """A file that a published corpus should hold and its folder lacks."""
 
     path: str  # as the publisher ships it
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Block:
     """One block: samples start to start + n_samples of its clip, the clip repeated or zero-padded if it ends before."""
 
@@ -64,7 +67,7 @@ class Block:
     fill: str  # none, repeat or pad: what follows where the clip is shorter than the block
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LeftOut:
     """What slicing left out of one clip for one reason."""
 
@@ -75,7 +78,7 @@ class LeftOut:
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Gain:
     """Loudness of one block before normalisation, and what normalisation does to it."""
 
@@ -87,7 +90,7 @@ class Gain:
     flag: str  # empty, silent, gain_capped, over_full_scale, peak_limited; several joined by +
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Duplicate:
     """Two clips that are the same recording, or share a part of one."""
 
@@ -99,7 +102,7 @@ class Duplicate:
     similarity: float  # correlation of that sound, 0 to 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SpectrogramFile:
     """One corpus's rendered file, by content."""
 
@@ -108,7 +111,7 @@ class SpectrogramFile:
     sha256: str  # of the pixel values, as the file itself states it
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SplitRow:
     """The side of one block in one fold."""
 
@@ -120,7 +123,7 @@ class SplitRow:
     side: str  # train, validation, test or dropped
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CurvePoint:
     """One point of a learning curve."""
 
@@ -132,7 +135,7 @@ class CurvePoint:
     uar: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """How many test items of one clip were answered with one class: a row of the tables behind the confusion matrices.
 
@@ -146,7 +149,7 @@ class Answer:
     n: int  # blocks; 1 where the item is the clip itself
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClipAnswer:
     """What the model said of one test clip, and its worst block."""
 
@@ -159,7 +162,7 @@ class ClipAnswer:
     worst_block: str  # the block with the least probability of the actual class, of equals the first
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
     """One point of one run's learning curve, for the plot of them all."""
 
@@ -170,7 +173,7 @@ class Curve:
     uar: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OverClip:
     """The clips' answers from their first blocks alone, by one rule."""
 
@@ -182,7 +185,7 @@ class OverClip:
     going: int  # clips that have so many blocks
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reliability:
     """How often answers of about one confidence are right."""
 
@@ -194,7 +197,7 @@ class Reliability:
     n: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recall:
     """Recall of one class at one level."""
 
@@ -207,6 +210,15 @@ class Recall:
 
 
 Row = TypeVar("Row")
+# Columns whose texts are few, however many the rows.
+REPEATED = frozenset({"clip_id", "label", "corpus", "licence", "fill", "flag", "group", "side", "unit", "run", "level"})
+
+
+class _Once(dict[str, str]):
+    """Gives of equal texts the first."""
+
+    def __call__(self, text: str) -> str:
+        return self.setdefault(text, text)
 
 
 def _columns(kind: type[Any]) -> dict[str, Any]:
@@ -295,7 +307,7 @@ def read_growing(path: Path, kind: type[Row]) -> list[Row]:
 
 
 def _parse(path: Path, kind: type[Row], file: TextIO) -> list[Row]:
-    columns = _columns(kind)
+    columns = {name: _Once() if name in REPEATED else convert for name, convert in _columns(kind).items()}
     reader = csv.reader(file)
     header = next(reader, [])
     if missing := [name for name in columns if name not in header]:
