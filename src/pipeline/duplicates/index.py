@@ -20,7 +20,7 @@ MOST_REPEATS = 4  # entries of one clip with one sub-fingerprint: those of sound
 LEAST_VOTES = 3
 SLACK = 2  # frames: how far apart votes for one offset may lie
 MOST_OFFSETS = 8  # of one pair of clips, those with most votes
-ENTRIES_AT_ONCE = 2**22
+ENTRIES_AT_ONCE = 2**18
 _SHIFT = np.int64(2**26)  # above twice the frames of the longest clip: 93 hours
 
 

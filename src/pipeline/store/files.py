@@ -5,12 +5,15 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import StoreError
 from pipeline.store.claims import PART, as_written, cannot_be_written, hold_back, put_in_place
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextlib.contextmanager
@@ -35,6 +38,11 @@ def written_whole(path: Path) -> Iterator[Path]:
             put_in_place(temporary, path)
     except OSError as error:
         raise cannot_be_written(path, error) from error
+    except Exception as error:
+        # safetensors writes in Rust, whose errors of the system are no OSError, but end in its number.
+        if number := _OS_ERROR.search(str(error)):
+            raise cannot_be_written(path, OSError(int(number[1]), os.strerror(int(number[1])))) from error
+        raise
     finally:
         # The file is gone after the rename, and after a failure nothing half-written may stay.
         if not waits:
