@@ -85,6 +85,7 @@ def run_forked(workspace, function, *, kill_at=None, kill_after=None, record=Fal
     """Run a function in a fork whose working folder is a workspace."""
     with tempfile.TemporaryDirectory() as folder:
         said, events = Path(folder) / "said", Path(folder) / "events"
+        said.touch()  # here: the fork may be killed before it can
         start = time.monotonic()
         child = os.fork()
         if child == 0:

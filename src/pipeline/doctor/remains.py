@@ -14,7 +14,7 @@ from pipeline.store.paths import DEMO, METRICS, MODELS, SPLIT
 WRITTEN = (SPLIT.parent, MODELS, METRICS.parent, Path(".dvc"))
 LEAST_BYTES = 2**24
 # Names of files that DVC copies to before it renames them.
-_OF_DVC = re.compile(r".\.[A-Za-z0-9]{20,24}\.tmp")
+_OF_DVC = re.compile(r"\.[A-Za-z0-9]{20,24}\.tmp$")
 
 
 def look_for_remains(*, mend: bool) -> list[Finding]:
