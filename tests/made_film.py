@@ -21,7 +21,16 @@ def plain(number, *, height=24, width=40):
 
 
 def write_film(
-    path: Path, at_ms=TENTHS, *, seconds=3.0, picture=plain, sound_from_ms=0, seed=0, codec="ffv1", pixels="gray"
+    path: Path,
+    at_ms=TENTHS,
+    *,
+    seconds=3.0,
+    picture=plain,
+    sound_from_ms=0,
+    seed=0,
+    codec="ffv1",
+    pixels="gray",
+    rate=RATE,
 ):
     """Write a Matroska film: frame `number` is `picture(number)`, grey (height, width) or colours (.., .., 3).
 
@@ -34,7 +43,7 @@ def write_film(
         pictures = film.add_stream(codec, rate=10)
         pictures.height, pictures.width = first.shape[:2]
         pictures.pix_fmt, pictures.codec_context.time_base = pixels, tick
-        track = None if seconds is None else film.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        track = None if seconds is None else film.add_stream("pcm_s16le", rate=rate, layout="mono")
         for number, at in enumerate(at_ms):
             array = picture(number)
             frame = av.VideoFrame.from_ndarray(array, format="gray" if array.ndim == 2 else "rgb24")
@@ -43,12 +52,12 @@ def write_film(
             film.mux(pictures.encode(frame))
         film.mux(pictures.encode())
         if track is not None:
-            noise = 2000 * np.random.default_rng(seed).standard_normal(round(seconds * RATE))
+            noise = 2000 * np.random.default_rng(seed).standard_normal(round(seconds * rate))
             for start in range(0, len(noise), 800):
                 piece = noise[None, start : start + 800].astype(np.int16)
                 sound = av.AudioFrame.from_ndarray(piece, format="s16", layout="mono")
-                sound.sample_rate, sound.time_base = RATE, Fraction(1, RATE)
-                sound.pts = start + sound_from_ms * RATE // 1000
+                sound.sample_rate, sound.time_base = rate, Fraction(1, rate)
+                sound.pts = start + sound_from_ms * rate // 1000
                 film.mux(track.encode(sound))
             film.mux(track.encode())
 

@@ -23,6 +23,7 @@ COPIED = (
     "params.yaml",
     "Makefile",
     "pyproject.toml",
+    "papers",
     "requirements.lock",
     "src",
     "stages",
@@ -43,6 +44,9 @@ SMALL = {
     "demo.max_seconds": "4.0",
     "evaluate.n_resamples": "100",
 }
+BEHIND_TRAINING = {"train_model", "predict_blocks", "list_heads", "evaluate_model", "report"}
+BEHIND_IMAGES = BEHIND_TRAINING | {"list_spectrograms", "fit_baselines"}
+BLOCKS = {"slice_blocks", "normalize_loudness", "render_spectrograms", "sample_frames"}
 SPEAKERS = ("03", "08", "14", "16")  # of EMO-DB
 
 
@@ -129,3 +133,23 @@ def make_project(folder):
     make_corpus(folder / "data/raw/mine")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "start")
+
+
+def stale(project, *changes):
+    """Stages that a change of params.yaml would rerun, as DVC names them: the changed ones and all behind them."""
+    path = project / "params.yaml"
+    before = path.read_text(encoding="utf-8")
+    try:
+        text = before
+        for old, new in changes:
+            assert text.count(old) == 1, old
+            text = text.replace(old, new)
+        path.write_text(text, encoding="utf-8")
+        changed = set(json.loads(run(project, "dvc", "status", "--json").splitlines()[-1]))
+        edges = [line.split(" -> ") for line in run(project, "dvc", "dag", "--dot").splitlines() if " -> " in line]
+        pairs = [(a.strip(' ";\t'), b.strip(' ";\t')) for a, b in edges]
+        while more := {b for a, b in pairs if a in changed} - changed:
+            changed |= more
+        return changed
+    finally:
+        path.write_text(before, encoding="utf-8")

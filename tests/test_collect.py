@@ -13,8 +13,8 @@ from pipeline.collect import collect_clips
 from pipeline.corpora import Listing, Recording, list_corpus
 from pipeline.errors import CorpusError
 from pipeline.store.arrays import open_arrays
-from pipeline.store.paths import CLIPS, clips_csv, clips_h5, missing_csv, rejected_csv
-from pipeline.store.tables import Clip, Missing, Rejected, read_rows
+from pipeline.store.paths import CLIPS, clips_csv, clips_h5, missing_csv, noted_csv, rejected_csv
+from pipeline.store.tables import Clip, Missing, Noted, Rejected, read_rows
 
 # 16 bits: what is read back is exactly what was stored
 SOUNDS = {
@@ -124,6 +124,29 @@ def test_inputs_are_used_plus_rejected_each_with_its_reason():
     }
 
 
+def test_what_is_tolerated_in_a_file_is_noted_by_name(capsys):
+    folder = make_corpus()
+    data = (folder / "anger/a.wav").read_bytes()
+    (folder / "anger/streamed.wav").write_bytes(data[:40] + b"\xff" * 4 + data[44:])
+    (folder / "joy/tagged.wav").write_bytes((folder / "joy/c.wav").read_bytes() + b"TAG" + b"x" * 97)
+    clips, rejected = collect(folder)
+    assert len(clips) == len(SOUNDS) + 2
+    assert rejected == []
+    assert read_rows(noted_csv("made"), Noted) == [
+        Noted(path="anger/streamed.wav", note="length in header unknown (streamed)"),
+        Noted(path="joy/tagged.wav", note="100 bytes after the last chunk ignored"),
+    ]
+    assert "note: made: 2 files have faults that were tolerated: data/processed/clips/made/noted.csv" in (
+        capsys.readouterr().err
+    )
+
+
+def test_nothing_tolerated_is_an_empty_table(capsys):
+    collect(make_corpus())
+    assert read_rows(noted_csv("made"), Noted) == []
+    assert "tolerated" not in capsys.readouterr().err
+
+
 def test_a_recording_that_is_listed_but_missing_is_rejected():
     folder = make_corpus()
     listed = [Recording("anger/a.wav", "anger"), Recording("anger/none.wav", "anger")]
@@ -151,7 +174,7 @@ def test_the_same_bytes_on_repetition_and_with_any_number_of_workers(n_workers):
     (folder / "joy/broken.wav").write_bytes(b"RIFF")
     collect(folder, n_workers=1)
     first = files_of()
-    assert set(first) == {"clips.h5", "clips.csv", "rejected.csv", "missing.csv"}
+    assert set(first) == {"clips.h5", "clips.csv", "rejected.csv", "noted.csv", "missing.csv"}
     collect(folder, n_workers=n_workers)
     assert files_of() == first
 
@@ -259,7 +282,7 @@ def test_missing_files_are_listed_and_told_in_one_line(capsys):
 
 
 def test_missing_files_stop_before_any_sound_is_read_where_they_must_not_be(monkeypatch):
-    monkeypatch.setattr("pipeline.collect.read_sound", None)  # were it called, that would be another error
+    monkeypatch.setattr("pipeline.collect.Readers", None)  # were it called, that would be another error
     with pytest.raises(CorpusError, match="1437 of the 1440 files that ravdess_speech should hold are missing"):
         collect(make_ravdess(), corpus="ravdess_speech", missing="error")
     assert not (CLIPS / "ravdess_speech").exists()

@@ -22,7 +22,8 @@ slicing = {"short_clips": "repeat", "tail": "drop", "silent_below_lu": None}
 slice_corpus("made", sample_rate=8000, block_seconds=60.0, slide_seconds=60.0, **slicing)
 loudness = {"method": "lufs", "target_db": -23.0, "max_gain_db": 60.0, "limit_peak": False}
 normalize_corpus("made", sample_rate=8000, scope="block", n_workers=2, **loudness)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+whose = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)  # recordings are decoded in a process of their own
+print(sum(resource.getrusage(who).ru_maxrss for who in whose) / 1024)
 """
 
 

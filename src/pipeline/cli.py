@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from pipeline.console import no_failure_exits_with_one, one_line_errors
+from pipeline.console import answer, no_failure_exits_with_one, one_line_errors
+from pipeline.papers.commands import papers_app
 from pipeline.search.commands import search_app
 from pipeline.store.paths import METRICS, SPLIT_METRICS
 
@@ -22,6 +23,7 @@ corpora_app = typer.Typer(
 )
 app.add_typer(corpora_app, name="corpora")
 app.add_typer(search_app, name="search")
+app.add_typer(papers_app, name="papers")
 
 
 @app.callback()
@@ -35,7 +37,7 @@ def results(metrics: Annotated[Path, typer.Argument(help="A metrics file.")] = M
     from pipeline.store.files import read_json
     from pipeline.summary import summarise
 
-    typer.echo(summarise(read_json(metrics), read_json(SPLIT_METRICS)))
+    answer(summarise(read_json(metrics), read_json(SPLIT_METRICS)))
 
 
 @app.command()
@@ -49,7 +51,7 @@ def check(params: Annotated[Path, typer.Argument(help="The parameters.")] = Path
         model, _, _ = p.of_member(name)
         if not model.is_estimator:
             refuse_options(model.name, model.options)
-    typer.echo(f"{params}: every key is known and in range")
+    answer(f"{params}: every key is known and in range")
 
 
 @app.command()
@@ -59,7 +61,7 @@ def plan(params: Annotated[Path, typer.Argument(help="The parameters.")] = Path(
     from pipeline.plan import plan_work
 
     text, fits = plan_work(load_params(params))
-    typer.echo(text)
+    answer(text)
     if not fits:
         raise typer.Exit(1)
 
@@ -71,7 +73,7 @@ def parameters(params: Annotated[Path, typer.Argument(help="The parameters.")] =
     from pipeline.params.page import parameters_page
 
     load_params(params)  # a file that cannot be read or is wrong is an error, not a page
-    typer.echo(parameters_page(params.read_text(encoding="utf-8")), nl=False)
+    answer(parameters_page(params.read_text(encoding="utf-8")), nl=False)
 
 
 def _md(path: Path | None) -> Path | None:
@@ -112,7 +114,7 @@ def gate(
         from pipeline.gate import run_gate, write_markdown
 
         outcome = run_gate(against)
-        typer.echo(outcome.page.as_text(), err=outcome.status == 2)
+        answer(outcome.page.as_text(), err=outcome.status == 2)
         if markdown is not None:
             write_markdown(markdown, outcome.page)
     raise typer.Exit(outcome.status)
@@ -127,7 +129,7 @@ def leaks(
     from pipeline.leaks import leaks_page
     from pipeline.store.files import read_json
 
-    typer.echo(leaks_page(read_json(split), all_pairs=every))
+    answer(leaks_page(read_json(split), all_pairs=every))
 
 
 @app.command()
@@ -145,7 +147,7 @@ def gap(
     from pipeline.params import load_params
 
     found = measure_gap(load_params(), on=on, by=by.split(","), seeds=seeds, settings=settings or [])
-    typer.echo(as_text(found))
+    answer(as_text(found))
     if markdown is not None:
         markdown.write_text(as_markdown(found), encoding="utf-8")
 
@@ -164,7 +166,7 @@ def compare(
         from pipeline.store.files import write_json
 
         outcome = compare_results(first, second, n_resamples=resamples, seed=seed)
-        typer.echo(outcome.as_text(), err=bool(outcome.reasons))
+        answer(outcome.as_text(), err=bool(outcome.reasons))
         if json is not None:
             write_json(json, outcome.as_json())
     raise typer.Exit(2 if outcome.reasons else 0)
@@ -187,7 +189,7 @@ def show(
     """Draw a block of a clip as params.yaml represents it, with axes; beside it, if asked, by other parameters."""
     from pipeline.show import show_clip
 
-    typer.echo(show_clip(clip, block=block, at=at, params=params, other=other, settings=settings or [], out=out))
+    answer(show_clip(clip, block=block, at=at, params=params, other=other, settings=settings or [], out=out))
 
 
 @app.command()
@@ -210,7 +212,7 @@ def gradcam(
     """Draw where in a block a trained network finds what speaks for a class (Grad-CAM), over its spectrogram."""
     from pipeline.pictures.cam import draw_cam
 
-    typer.echo(draw_cam(clip, run=run, block=block, at=at, of=of, layer=layer, params=params, out=out))
+    answer(draw_cam(clip, run=run, block=block, at=at, of=of, layer=layer, params=params, out=out))
 
 
 @app.command()
@@ -228,7 +230,7 @@ def filters(
     """Draw the first layer's filters of a trained run, ranked by pitch, formants, periodicity and silence."""
     from pipeline.pictures.filters import show_filters
 
-    typer.echo(show_filters(run, n_blocks=blocks, params=params, out=out, table=table))
+    answer(show_filters(run, n_blocks=blocks, params=params, out=out, table=table))
 
 
 @app.command()
@@ -247,7 +249,7 @@ def probabilities(
     """Draw the probability of every class in each block of a test clip along its time, and the answer so far."""
     from pipeline.pictures.probabilities import draw_probabilities
 
-    typer.echo(draw_probabilities(clip, run=run, params=params, out=out))
+    answer(draw_probabilities(clip, run=run, params=params, out=out))
 
 
 @app.command()
@@ -273,7 +275,7 @@ def locked() -> None:
         from pipeline.lockfile import find_stale
 
         stale = find_stale()
-        typer.echo("\n".join(stale) if stale else "dvc.lock: every stage is as its sources and parameters are")
+        answer("\n".join(stale) if stale else "dvc.lock: every stage is as its sources and parameters are")
     if stale:
         raise typer.Exit(1)
 
@@ -283,7 +285,7 @@ def restore() -> None:
     """Go back to the committed parameters and results from what this machine has run; runs nothing."""
     from pipeline.restore import restore as bring_back
 
-    typer.echo(bring_back())
+    answer(bring_back())
 
 
 @app.command()
@@ -294,7 +296,7 @@ def doctor(
     from pipeline.doctor import examine
 
     text, is_well = examine(mend=not dry_run)
-    typer.echo(text)
+    answer(text)
     if not is_well:
         raise typer.Exit(1)
 
@@ -310,7 +312,7 @@ def corpora(context: typer.Context, root: Root = None) -> None:
     if context.invoked_subcommand is None:
         from pipeline.obtain import list_corpora
 
-        typer.echo(list_corpora(root))
+        answer(list_corpora(root))
 
 
 @corpora_app.command("check")
@@ -324,7 +326,7 @@ def check_corpus(
     from pipeline.obtain import check_corpus as read_corpus
 
     text, is_whole = read_corpus(name, root or context.obj, show_all=show_all)
-    typer.echo(text)
+    answer(text)
     raise typer.Exit(0 if is_whole else 1)
 
 
@@ -334,7 +336,7 @@ def get_corpus(context: typer.Context, name: CorpusName, root: Root = None) -> N
     from pipeline.obtain import get_corpus as fetch_corpus
 
     text, is_here = fetch_corpus(name, root or context.obj)
-    typer.echo(text)
+    answer(text)
     raise typer.Exit(0 if is_here else 1)
 
 

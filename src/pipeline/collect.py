@@ -1,4 +1,4 @@
-"""Recordings of one corpus -> clips.h5, clips.csv, rejected.csv, missing.csv: each is used or rejected by name."""
+"""Recordings of one corpus -> clips.h5, clips.csv, rejected.csv, noted.csv, missing.csv: used or rejected by name."""
 
 import contextlib
 from collections import Counter, defaultdict
@@ -9,14 +9,15 @@ from typing import Literal
 import numpy as np
 
 from pipeline.audio.facts import bandwidth_hz, floor_db
-from pipeline.audio.reading import Sound, read_sound
+from pipeline.audio.readers import Readers
+from pipeline.audio.reading import Sound
 from pipeline.console import say, track
 from pipeline.corpora import Listing, Recording, describe_missing, refuse_missing
 from pipeline.errors import AudioError, CorpusError
 from pipeline.parallel import in_order
 from pipeline.store.arrays import SOUND_CHUNK, ArrayWriter, new_arrays
-from pipeline.store.paths import clips_csv, clips_h5, missing_csv, rejected_csv
-from pipeline.store.tables import Clip, Missing, Rejected, write_rows
+from pipeline.store.paths import clips_csv, clips_h5, missing_csv, noted_csv, rejected_csv
+from pipeline.store.tables import Clip, Missing, Noted, Rejected, write_rows
 
 Facts = tuple[float, float]
 
@@ -55,12 +56,13 @@ def collect_clips(
     elif lack := describe_missing(corpus, listing):
         say(f"warning: {lack}")
     clips: list[Clip] = []
+    noted: dict[Noted, None] = {}  # events of one recording share its notes
     recordings = listing.recordings
     rejected = [Rejected(path=path, label="", reason=reason) for path, reason in sorted(listing.surplus.items())]
     held = clips_h5(corpus).parent  # what is too long for memory lies where it is to go
-    jobs = ((folder, recording, sample_rate, max_seconds, held) for recording in recordings)
-    results = in_order(_read, jobs, n_workers=n_workers)
-    with new_arrays(clips_h5(corpus)) as arrays:
+    with Readers() as readers, new_arrays(clips_h5(corpus)) as arrays:
+        jobs = ((readers, folder, recording, sample_rate, max_seconds, held) for recording in recordings)
+        results = in_order(_read, jobs, n_workers=n_workers)
         arrays.create("audio", row_shape=(), dtype="<f4", rows_in_chunk=SOUND_CHUNK)
         audio = _Audio(arrays)
         progress = track(results, label=f"collect {corpus}", total=len(recordings), unit="clips")
@@ -69,6 +71,7 @@ def collect_clips(
                 rejected.append(Rejected(path=recording.path, label=recording.label, reason=result))
                 continue
             sound, facts = result
+            noted.update(dict.fromkeys(Noted(path=recording.path, note=note) for note in sound.notes))
             clips.append(_clip(corpus, recording, sound, facts, audio.n_samples, sample_rate))
             with contextlib.closing(sound.pieces):
                 for piece in sound.pieces:
@@ -80,6 +83,9 @@ def collect_clips(
         arrays.finish({"sample_rate": sample_rate})
     write_rows(clips_csv(corpus), Clip, clips)
     write_rows(rejected_csv(corpus), Rejected, rejected)
+    write_rows(noted_csv(corpus), Noted, noted)
+    if noted:
+        say(f"note: {corpus}: {len(noted)} files have faults that were tolerated: {noted_csv(corpus)}")
     write_rows(missing_csv(corpus), Missing, (Missing(path=path) for path in listing.missing))
     return clips, rejected
 
@@ -107,11 +113,11 @@ class _Audio:
 
 
 def _read(
-    folder: Path, recording: Recording, sample_rate: int, max_seconds: float, held: Path
+    readers: Readers, folder: Path, recording: Recording, sample_rate: int, max_seconds: float, held: Path
 ) -> tuple[Sound, Facts] | str:
     """Read one recording; what is wrong with it comes back as a text, so that the rest goes on."""
     try:
-        sound = read_sound(
+        sound = readers.read_sound(
             folder / recording.path,
             sample_rate=sample_rate,
             start_seconds=recording.start_seconds,

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 import time
 import traceback
@@ -45,9 +46,23 @@ def _left(done: int, total: int, seconds: float) -> str:
     return f"{remaining // 60} min {remaining % 60} s" if remaining >= 60 else f"{remaining} s"
 
 
+# Control characters but newline and tab, the marks that turn the direction of writing, and bytes that are not UTF-8.
+_COMMANDING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def harmless(text: str) -> str:
+    """Escape what would command a terminal: names of files and labels may hold anything."""
+    return _COMMANDING.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
 def say(text: str) -> None:
     """Print one line for people, at once."""
-    print(text, file=sys.stderr, flush=True)
+    print(harmless(text), file=sys.stderr, flush=True)
+
+
+def answer(text: str, *, err: bool = False, nl: bool = True) -> None:
+    """Print what a command was asked for."""
+    typer.echo(harmless(text), err=err, nl=nl)
 
 
 @contextlib.contextmanager

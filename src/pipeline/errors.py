@@ -14,7 +14,9 @@ PipelineError
 ├── RevisionError  git has no such revision, or not what is asked of it
 ├── ShowError      a clip, block or trained run that is to be shown is not there
 ├── GapError       the optimism gap cannot be measured as asked, or a run of it failed
-├── SearchError    a search cannot be made as asked, or its queue or its record does not do its part
+├── ExperimentError  a run's parameters are not valid, or DVC's queue does not do its part
+│   └── SearchError  a search cannot be made as asked, or its record cannot be read
+├── PaperError     a paper's file is not valid, or its rows cannot be run or shown as asked
 └── LockError      dvc.lock cannot be held against the sources
 """
 
@@ -75,8 +77,16 @@ class GapError(PipelineError):
     """The optimism gap cannot be measured as asked, or one of its runs failed."""
 
 
-class SearchError(PipelineError):
+class ExperimentError(PipelineError):
+    """DVC's experiments or its queue do not do their part, or a run's parameters are not valid."""
+
+
+class SearchError(ExperimentError):
     """A search over parameters cannot be made as asked, or cannot go on."""
+
+
+class PaperError(PipelineError):
+    """A paper's file is not valid, or its rows cannot be run or shown as asked."""
 
 
 class LockError(PipelineError):

@@ -6,10 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from pipeline.errors import LockError
+from pipeline.params.plain import load_plain
 
 LOCK = Path("dvc.lock")
 KINDS = {"deps": "dependency", "outs": "output"}
@@ -45,10 +43,10 @@ def find_stale() -> list[str]:
 
 def _read_lock() -> dict[str, dict[str, Any]]:
     try:
-        value = YAML(typ="safe", pure=True).load(LOCK.read_text(encoding="utf-8"))
+        value = load_plain(LOCK.read_text(encoding="utf-8"), most_bytes=1 << 24, most_values=10**6)
     except OSError as error:
         raise LockError(f"{LOCK}: {error.strerror}: run `dvc repro` and commit it") from None
-    except (YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise LockError(f"{LOCK}: not valid YAML ({_first_line(error)}): `git checkout {LOCK}`") from None
     stages = value.get("stages") if isinstance(value, dict) else None
     if not isinstance(stages, dict):

@@ -11,6 +11,7 @@ from pipeline.altered import jobs_ahead, sources
 from pipeline.audio.loudness import Measurement, add_up, choose_gain, gate_powers, measure
 from pipeline.augment.variants import RECORDING, Variant
 from pipeline.console import track
+from pipeline.errors import AudioError
 from pipeline.parallel import in_order
 from pipeline.store.arrays import open_arrays
 from pipeline.store.paths import blocks_csv, clips_csv, clips_h5, loudness_csv
@@ -74,6 +75,15 @@ def normalize_corpus(
 
 def _measure_clip(audio: Any, clip: Clip, blocks: Sequence[Block], sample_rate: int) -> _Measured:
     """Give a clip's blocks, its measurement as a whole, and theirs; a clip that is filled up is its one block."""
+    try:
+        return _measure(audio, clip, blocks, sample_rate)
+    except AudioError as error:
+        raise AudioError(f"{clip.clip_id}: {error}") from None
+
+
+def _measure(
+    audio: Any, clip: Clip, blocks: Sequence[Block], sample_rate: int
+) -> tuple[Sequence[Block], Measurement, list[Measurement]]:
     if blocks[0].fill != "none":
         (filled,) = read_run(audio, clip, blocks)
         span = np.array([0]), np.array([len(filled)])

@@ -269,3 +269,32 @@ def test_odd_names_are_read_and_stand_in_one_line(tmp_path: Path, name: str) -> 
 def test_name_that_is_not_utf8_is_refused_escaped(tmp_path: Path) -> None:
     message = refusal(tmp_path / os.fsdecode(b"\xff\xfe.wav"))
     assert message.startswith(r"\udcff\udcfe.wav: its name is not valid UTF-8")
+
+
+def test_mp3_whose_first_frame_is_mono_among_stereo_is_refused(tmp_path: Path) -> None:
+    """The decoder would miss the header that lies in it, and give the encoder's delay as sound."""
+    data = bytearray(made(tmp_path, "MP3", sound=noise(6000, 2)))
+    assert data[3] >> 6 == 1, "joint stereo"
+    data[3] |= 0b1100_0000
+    assert "after 1 frames no frame" in refuse(tmp_path, bytes(data), "dog.mp3")
+
+
+def test_ogg_whose_packets_are_spoilt_but_whose_checksums_are_right_is_refused(tmp_path: Path) -> None:
+    """The decoder leaves out what it cannot use, and takes what it gave for the length."""
+    from audio.mutations import sealed
+
+    data = made(tmp_path, "OGG", "VORBIS")
+    third = data.index(b"OggS", data.index(b"OggS", 4) + 4)
+    body = third + 27 + data[third + 26]
+    spoilt = data[:body] + b"\xff" * 400 + data[body + 400 :]
+    assert "the header tells 12000 samples" in refuse(tmp_path, sealed(spoilt), "dog.ogg")
+
+
+def test_lengths_of_64_bits_are_no_fault_of_the_disk(tmp_path: Path) -> None:
+    data = made(tmp_path, "RF64", "PCM_16")
+    at = data.index(b"ds64") + 8 + 8
+    huge = data[:at] + struct.pack("<Q", 2**64 - 1) + data[at + 8 :]
+    data_at = huge.index(b"data")
+    assert "claims 18446744073709551615 bytes" in refuse(
+        tmp_path, huge[: data_at + 4] + b"\xff" * 4 + huge[data_at + 8 :]
+    )

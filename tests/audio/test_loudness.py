@@ -5,9 +5,6 @@ import math
 import numpy as np
 import pyloudnorm
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.signal import sosfreqz
 
 from pipeline.audio.loudness import (
     add_up,
@@ -16,9 +13,7 @@ from pipeline.audio.loudness import (
     integrated_lufs,
     mean_lufs,
     measure,
-    measuring_rate,
 )
-from pipeline.audio.weighting import k_weighting
 
 RATES = [44100, 48000]
 
@@ -32,51 +27,7 @@ def lufs(samples, rate):
     return integrated_lufs(powers[0])
 
 
-# A stereo tone in phase at -23 dBFS a channel reads -23.0 LUFS; one channel alone holds half its power.
-ONE_CHANNEL_LU = 10 * math.log10(0.5)
-CASES = {
-    "case 1": ([(-23.0, 20)], -23.0),
-    "case 2": ([(-33.0, 20)], -33.0),
-    "case 3": ([(-36, 10), (-23, 60), (-36, 10)], -23.0),
-    "case 4": ([(-72, 10), (-36, 10), (-23, 60), (-36, 10), (-72, 10)], -23.0),
-    "case 5": ([(-26, 20), (-20, 20.1), (-26, 20)], -23.0),
-    "calibration": ([(-18.0, 20)], -18.0),
-}
-
-
-@pytest.mark.parametrize("rate", RATES)
-@pytest.mark.parametrize("case", CASES)
-def test_ebu_tech_3341(case, rate):
-    levels, expected = CASES[case]
-    signal = np.concatenate([sine(db, seconds, rate) for db, seconds in levels])
-    assert lufs(signal, rate) == pytest.approx(expected + ONE_CHANNEL_LU, abs=0.1)
-
-
-@pytest.mark.parametrize("rate", RATES)
-def test_a_full_scale_997_hz_sine_reads_minus_3_01(rate):
-    assert lufs(sine(0, 20, rate, hz=997), rate) == pytest.approx(-3.01, abs=0.02)
-
-
-def test_the_filter_at_48_khz_has_the_response_of_the_tabulated_coefficients():
-    # ITU-R BS.1770-5, tables 1 and 2
-    table = np.array(
-        [
-            [1.53512485958697, -2.69169618940638, 1.19839281085285, 1.0, -1.69065929318241, 0.73248077421585],
-            [1.0, -2.0, 1.0, 1.0, -1.99004745483398, 0.99007225036621],
-        ]
-    )
-    hz, expected = sosfreqz(table, worN=np.geomspace(20, 20000, 500), fs=48000)
-    for rate in RATES:
-        _, ours = sosfreqz(k_weighting(rate), worN=hz, fs=rate)
-        close = hz < 10000  # above, the two rates' bilinear transforms part by design
-        difference = 20 * np.log10(np.abs(ours[close]) / np.abs(expected[close]))
-        assert np.abs(difference).max() < 0.06
-
-
-@pytest.mark.parametrize("rate", [8000, 16000, 22050, 32000, 96000])
-def test_other_rates_are_measured_at_48_khz(rate):
-    assert measuring_rate(rate) == 48000
-    assert lufs(sine(-23, 5, rate), rate) == pytest.approx(-23 + ONE_CHANNEL_LU, abs=0.05)
+ONE_CHANNEL_LU = 10 * math.log10(0.5)  # of a sine: half the power of its square
 
 
 def test_agrees_with_an_independent_meter_on_noise():
@@ -109,16 +60,6 @@ def test_what_lasts_under_400_ms_is_one_gating_block():
     powers = gate_powers([tone], np.array([0]), np.array([len(tone)]), sample_rate=rate)[0]
     assert len(powers) == 1
     assert integrated_lufs(powers) == pytest.approx(-20 + ONE_CHANNEL_LU, abs=0.3)
-
-
-@settings(max_examples=20, deadline=None)
-@given(st.floats(-30, 30), st.integers(0, 2**32 - 1))
-def test_loudness_follows_gain_and_ignores_polarity(gain_db, seed):
-    rate = 44100
-    noise = np.random.default_rng(seed).standard_normal(rate).astype(np.float32) * 0.1
-    louder = (noise * 10 ** (gain_db / 20)).astype(np.float32)
-    assert lufs(louder, rate) == pytest.approx(lufs(noise, rate) + gain_db, abs=1e-3)
-    assert lufs(-noise, rate) == lufs(noise, rate)
 
 
 def test_silence_has_no_loudness():

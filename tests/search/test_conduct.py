@@ -10,13 +10,13 @@ from search.made_project import ROOT
 from typer.testing import CliRunner
 
 from pipeline.cli import app
-from pipeline.errors import SearchError
+from pipeline.errors import ExperimentError, SearchError
+from pipeline.experiments.trials import change
 from pipeline.params import load_params
 from pipeline.search.conduct import search
 from pipeline.search.plan import Asked, planned
 from pipeline.search.record import load_record
 from pipeline.search.scores import read_scores
-from pipeline.search.trials import change
 from pipeline.store.paths import METRICS, PLOTS
 
 SIDE = "split.validation=fraction"
@@ -82,7 +82,7 @@ class GitQueue:
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("pipeline.search.follow.PAUSE", 0.0)
+    monkeypatch.setattr("pipeline.experiments.follow.PAUSE", 0.0)
     for name in ("AUTHOR", "COMMITTER"):
         monkeypatch.setenv(f"GIT_{name}_NAME", "made")
         monkeypatch.setenv(f"GIT_{name}_EMAIL", "made@example.org")
@@ -207,7 +207,7 @@ def test_experiments_are_found_where_the_record_is_lost(project):
 )
 def test_what_cannot_be_searched_is_refused_before_anything_is_queued(project, keys, said):
     queue = GitQueue()
-    with pytest.raises(SearchError, match=said):
+    with pytest.raises(ExperimentError, match=said):
         search(Asked(**keys), queue=queue)
     assert queue.added == []
     assert not (project / "metrics").exists()

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from pipeline.errors import SearchError
-from pipeline.search.follow import Outcome
+from pipeline.experiments.follow import Outcome
 from pipeline.search.page import as_csv, as_list, as_markdown, as_page, best_of
 from pipeline.search.record import Entry, Record, check_name, known_searches, load_record, only_one, read_record
 from pipeline.search.scores import Scores

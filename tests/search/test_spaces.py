@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from pipeline.errors import SearchError
-from pipeline.search.spaces import Choice, Integers, Interval, as_text, count_grid, draw_all, grid, parse_setting
+from pipeline.experiments.values import as_text
+from pipeline.search.spaces import Choice, Integers, Interval, count_grid, draw_all, grid, parse_setting
 
 
 @pytest.mark.parametrize(

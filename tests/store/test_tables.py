@@ -1,8 +1,10 @@
 """Tables read back exactly as written, or are refused by name."""
 
+import csv
 import dataclasses
 import math
 import os
+import re
 import typing
 from pathlib import Path
 
@@ -20,11 +22,13 @@ from pipeline.store.tables import (
     Recall,
     Rejected,
     growing_of,
+    guard,
     read_all,
     read_growing,
     read_keyed,
     read_rows,
     tables_in,
+    unguard,
     write_rows,
 )
 
@@ -86,6 +90,34 @@ def test_any_text_is_read_back_exactly(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("any") / "t.csv"
     write_rows(path, Rejected, rows)
     assert read_rows(path, Rejected) == rows
+
+
+@given(st.text(st.sampled_from("=+-@\t\r'1.x"), max_size=6))
+def test_no_text_is_a_formula_to_a_spreadsheet_and_each_is_read_back(text):
+    cell = guard(text)
+    assert unguard(cell) == text
+    assert cell[:1] not in {"=", "@", "\t", "\r"}
+    if cell[:1] in {"+", "-"}:
+        assert re.fullmatch(r"[+-][0-9]+(\.[0-9]+)?", cell), "only plain numbers stay bare"
+    assert cell in {text, f"'{text}"}
+
+
+@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "@SUM(1)", "-2+3+cmd", "+1+1", "\t=1", "-rf.wav"])
+def test_formulas_stand_behind_an_apostrophe_in_every_column(tmp_path, text):
+    clip = dataclasses.replace(made(Clip, text, 1.0), fields={"speaker": text, "=1+1": "x"})
+    write_rows(tmp_path / "t.csv", Clip, [clip])
+    with (tmp_path / "t.csv").open(newline="") as file:
+        header, row = csv.reader(file)
+    assert all(
+        f"'{text}" == cell for name, cell in zip(header, row, strict=True) if name in {"path", "label", "speaker"}
+    )
+    assert "'=1+1" in header
+    assert read_rows(tmp_path / "t.csv", Clip) == [clip]
+
+
+@pytest.mark.parametrize("text", ["-1", "+2.5", "'tis", "a=b", "made/-rf.wav", ""])
+def test_what_is_no_formula_stays_as_it_is(text):
+    assert guard(text) == text
 
 
 def test_lines_end_in_a_newline_and_floats_are_their_shortest_decimals(tmp_path):

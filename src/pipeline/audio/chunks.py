@@ -163,7 +163,7 @@ def _walk_chunks(file: BinaryIO, *, size: int, order: str) -> Iterator[_Chunk]:
         if name == b"ds64":
             long_length = struct.unpack("<8xQ", _body(file, chunk, 16))[0]
         position = chunk.start + length
-        if length % 2:  # a pad byte, which some writers leave out
+        if length % 2 and position < size:  # a pad byte, which some writers leave out
             file.seek(position)
             following = file.read(4)
             position += 0 if _is_name(following) and following[:1] != b"\0" else 1

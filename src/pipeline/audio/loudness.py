@@ -17,6 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.errors import AudioError
+
 Floats = NDArray[np.float64]
 Samples = NDArray[np.float32]
 
@@ -48,6 +50,11 @@ def gate_powers(
     Returns
     -------
     For each block, the powers (n_gates,) of its gating blocks.
+
+    Raises
+    ------
+    AudioError
+        If it holds NaN or infinity: they would pass for silence.
     """
     rate = measuring_rate(sample_rate)
     gate, step = round(GATE_SECONDS * rate), round(STEP_SECONDS * rate)
@@ -60,6 +67,8 @@ def gate_powers(
         [np.concatenate([first, first + width]) for first, width in zip(firsts, widths, strict=True)]
     )
     energy = _energy_before(_at_rate(pieces, sample_rate, rate), points, sample_rate=rate)
+    if not np.isfinite(energy).all():
+        raise AudioError("NaN or infinite samples in the sound that is to be measured: make it anew")
     powers = []
     for first, width in zip(firsts, widths, strict=True):
         before, after = energy[: len(first)], energy[len(first) : 2 * len(first)]

@@ -10,10 +10,10 @@ import math
 import os
 import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import numpy as np
 import soundfile
@@ -71,6 +71,40 @@ class Sound:
         return np.concatenate(list(self.pieces))
 
 
+class Pieces(Protocol):
+    """Where samples go while they are read."""
+
+    def append(self, samples: np.ndarray) -> None:
+        """Take samples (n,) at the end."""
+
+    def resize(self, n_samples: int) -> None:
+        """Drop samples from the end, or fill up with zeros."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What is known of a recording beside its samples: see `Sound`."""
+
+    source_rate: int
+    channels: int
+    pcm_sha256: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is to be read of a recording, and as what: see `read_sound`."""
+
+    sample_rate: int
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+    max_seconds: float = 12 * 3600
+
+
+def _go_on(n_values: int) -> None:
+    """Count nothing."""
+
+
 class _Stream(soundfile.SoundFile):  # type: ignore[misc]
     """A SoundFile read from front to back: a seekable one seeks after every read, which fails past a wrong length."""
 
@@ -116,12 +150,27 @@ def read_sound(
     StoreError
         If `folder` has no room for it.
     """
-    name, pieces = shown_name(path), Spool(folder)
+    pieces = Spool(folder)
+    wanted = Wanted(
+        sample_rate=sample_rate, start_seconds=start_seconds, end_seconds=end_seconds, max_seconds=max_seconds
+    )
+    told = read_into(pieces, path, wanted)
+    return Sound(pieces, told.source_rate, told.channels, told.pcm_sha256, told.notes)
+
+
+def read_into(pieces: Pieces, path: Path, wanted: Wanted, *, on_block: Callable[[int], None] = _go_on) -> Told:
+    """Read a recording as `read_sound` does, into `pieces`.
+
+    Parameters
+    ----------
+    on_block
+        Called with the number of values, of all channels, of each block that was decoded.
+    """
+    name = shown_name(path)
     try:
         check_file(path)
         with path.open("rb") as file:
-            span = (start_seconds, end_seconds)
-            return _read(file, pieces, sample_rate=sample_rate, span=span, max_seconds=max_seconds)
+            return _read(file, pieces, wanted, on_block)
     except AudioError as error:
         raise AudioError(f"{name}: {error}") from None
     except soundfile.SoundFileError as error:
@@ -167,26 +216,28 @@ def check_file(path: Path) -> None:
         raise AudioError(f"{_KINDS.get(stat.S_IFMT(mode), 'a special file')}, not a regular file: give a sound file")
 
 
-def _read(
-    file: BinaryIO, pieces: Spool, *, sample_rate: int, span: tuple[float | None, float | None], max_seconds: float
-) -> Sound:
+def _read(file: BinaryIO, pieces: Pieces, wanted: Wanted, on_block: Callable[[int], None]) -> Told:
     size = os.fstat(file.fileno()).st_size
     kind, start = _sniff(file, size=size)
     if kind in VIDEO:
         with SoundTrack(file, kind=kind, size=size) as track:
             _check_format(rate=track.rate, channels=track.channels)
-            blocks = _mono(track.blocks(), most=max_seconds * track.rate, max_seconds=max_seconds)
-            digest = _collect(blocks, pieces, span=span, rate=track.rate, sample_rate=sample_rate)
-            return Sound(pieces, track.rate, track.channels, digest, track.header.notes)
+            digest = _collect(_counted(track.blocks(), on_block), pieces, wanted, rate=track.rate)
+            return Told(track.rate, track.channels, digest, track.header.notes)
     header, flac = _check_container(file, kind=kind, start=start, size=size)
     os.lseek(file.fileno(), 0, os.SEEK_SET)  # libsndfile takes the descriptor's own position for the beginning
     with _Stream(file.fileno(), closefd=False) as stream:
         rate, channels = stream.samplerate, stream.channels
         _check_format(rate=rate, channels=channels)
-        decoded = _decode(stream, header=header, flac=flac)
-        blocks = _mono(decoded, most=max_seconds * rate, max_seconds=max_seconds)
-        digest = _collect(blocks, pieces, span=span, rate=rate, sample_rate=sample_rate)
-    return Sound(pieces, rate, channels, digest, header.notes)
+        decoded = _counted(_decode(stream, header=header, flac=flac), on_block)
+        digest = _collect(decoded, pieces, wanted, rate=rate)
+    return Told(rate, channels, digest, header.notes)
+
+
+def _counted(blocks: Iterator[np.ndarray], on_block: Callable[[int], None]) -> Iterator[np.ndarray]:
+    for block in blocks:
+        on_block(block.size)
+        yield block
 
 
 def _sniff(file: BinaryIO, *, size: int) -> tuple[str, int]:
@@ -305,20 +356,15 @@ def _cut(blocks: Iterator[np.ndarray], *, start: int, stop: int | None, rate: in
         )
 
 
-def _collect(
-    blocks: Iterator[np.ndarray],
-    pieces: Spool,
-    *,
-    span: tuple[float | None, float | None],
-    rate: int,
-    sample_rate: int,
-) -> str:
-    """Cut, digest and resample block by block into `pieces`; give the digest."""
+def _collect(blocks: Iterator[np.ndarray], pieces: Pieces, wanted: Wanted, *, rate: int) -> str:
+    """Mix down, cut, digest and resample block by block into `pieces`; give the digest."""
     digest = hashlib.sha256(struct.pack("<I", rate))
-    start, stop = _span_samples(span, rate=rate)
+    sample_rate, max_seconds = wanted.sample_rate, wanted.max_seconds
+    start, stop = _span_samples((wanted.start_seconds, wanted.end_seconds), rate=rate)
     resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, "float32", RESAMPLE_QUALITY)
     n_source = 0
-    for block in _cut(blocks, start=start, stop=stop, rate=rate):
+    mono = _mono(blocks, most=max_seconds * rate, max_seconds=max_seconds)
+    for block in _cut(mono, start=start, stop=stop, rate=rate):
         digest.update(block.astype("<f4", copy=False).data)
         n_source += len(block)
         pieces.append(block if resampler is None else resampler.resample_chunk(block))

@@ -51,6 +51,12 @@ def read_flac_info(file: BinaryIO, *, start: int) -> tuple[Header, FlacInfo]:
 def check_ogg(file: BinaryIO, *, size: int) -> Header:
     """Walk the pages of an Ogg file of `size` bytes (RFC 3533).
 
+    Returns
+    -------
+    Header
+        With the sample frames of a Vorbis stream, where it begins at 0: the decoder leaves out what it cannot use,
+        and counts the rest.
+
     Raises
     ------
     AudioError
@@ -58,6 +64,7 @@ def check_ogg(file: BinaryIO, *, size: int) -> Header:
         more than one stream, of which the decoder would give the first only.
     """
     position, number, serial, flags = 0, 0, None, 0
+    place = _VorbisPlace()
     while position < size:
         file.seek(position)
         page = _read_page(file, position=position, n_pages=number)
@@ -66,6 +73,7 @@ def check_ogg(file: BinaryIO, *, size: int) -> Header:
             raise AudioError("an Ogg file of several streams: split or convert it to one stream of sound")
         if number and page_number != number:
             raise AudioError(f"damaged Ogg: page {number} is missing; fetch it again")
+        place.pass_page(page, is_first=position == 0)
         serial, number, position = page_serial, page_number + 1, position + len(page)
         if flags & 4:
             break
@@ -75,7 +83,36 @@ def check_ogg(file: BinaryIO, *, size: int) -> Header:
     rest = file.read(64)
     if rest.startswith(b"OggS"):
         raise AudioError("an Ogg file of several streams one after the other: split or convert it to one")
-    return Header(None, (f"{size - position} bytes after the end of the stream ignored",) if rest else ())
+    notes = (f"{size - position} bytes after the end of the stream ignored",) if rest else ()
+    return Header(place.n_frames, notes)
+
+
+class _VorbisPlace:
+    """How many samples a Vorbis stream holds, by the place that its pages tell (Vorbis I, A.2)."""
+
+    def __init__(self) -> None:
+        self._longest = 0  # samples that a packet can bring; 0 where it is no Vorbis
+        self._last: int | None = None
+
+    def pass_page(self, page: bytes, *, is_first: bool) -> None:
+        table = page[27 : 27 + page[26]]
+        body = page[27 + len(table) :]
+        if is_first:
+            # The larger of two block lengths, of which half comes out, stands in the upper bits of byte 28.
+            self._longest = 1 << (body[28] >> 4) >> 1 if body[:7] == b"\1vorbis" and len(body) > 28 else 0
+            return
+        place: int = struct.unpack("<q", page[6:14])[0]
+        if not self._longest or place <= 0:  # headers; no packet ends
+            return
+        n_packets = sum(length < 255 for length in table)
+        if self._last is None and place > n_packets * self._longest:
+            self._longest = 0  # cut out of a longer stream: where it began is not told
+        else:
+            self._last = place
+
+    @property
+    def n_frames(self) -> int | None:
+        return self._last if self._longest else None
 
 
 def _read_page(file: BinaryIO, *, position: int, n_pages: int) -> bytes:
@@ -105,7 +142,7 @@ class _MpegFrame:
     n_bytes: int
     n_samples: int
     info_offset: int  # where the side information ends: an Xing or Info header lies there
-    stream: tuple[int, int]  # version and rate, which do not change within a stream
+    stream: tuple[int, int, bool]  # version, rate and whether it is mono, which do not change within a stream
 
 
 def check_mpeg(file: BinaryIO, *, start: int, size: int) -> Header:
@@ -162,7 +199,7 @@ def _parse_frame(head: bytes) -> _MpegFrame | None:
     n_samples = 1152 if is_first_version else 576
     side = (17 if is_mono else 32) if is_first_version else (9 if is_mono else 17)
     n_bytes = n_samples // 8 * kbps * 1000 // rate + (head[2] >> 1 & 1)
-    return _MpegFrame(n_bytes, n_samples, 4 + side, (version, rate))
+    return _MpegFrame(n_bytes, n_samples, 4 + side, (version, rate, is_mono))
 
 
 def _claimed_frames(first: bytes, frame: _MpegFrame) -> tuple[int | None, bool]:
@@ -183,7 +220,7 @@ def _claimed_frames(first: bytes, frame: _MpegFrame) -> tuple[int | None, bool]:
     return None, False
 
 
-def _count_frames(file: BinaryIO, *, position: int, size: int, stream: tuple[int, int]) -> tuple[int, int]:
+def _count_frames(file: BinaryIO, *, position: int, size: int, stream: tuple[int, int, bool]) -> tuple[int, int]:
     """Count the whole frames up to a tag, padding or the end of the file; and say at which byte they end."""
     n_frames = 0
     while position < size:
@@ -191,7 +228,7 @@ def _count_frames(file: BinaryIO, *, position: int, size: int, stream: tuple[int
         head = file.read(12)
         frame = _parse_frame(head[:4])
         if frame is None or frame.stream != stream:
-            if head.startswith(_END_TAGS) or not (head + file.read()).strip(b"\0"):
+            if head.startswith(_END_TAGS) or _is_padding(file, position):
                 break
             raise AudioError(f"damaged MP3: after {n_frames} frames no frame at byte {position}; fetch it again")
         if position + frame.n_bytes > size:
@@ -199,6 +236,12 @@ def _count_frames(file: BinaryIO, *, position: int, size: int, stream: tuple[int
         position += frame.n_bytes
         n_frames += 1
     return n_frames, min(position, size)
+
+
+def _is_padding(file: BinaryIO, position: int) -> bool:
+    """Tell whether nothing but zero bytes follow."""
+    file.seek(position)
+    return not any(block.strip(b"\0") for block in iter(lambda: file.read(1 << 20), b""))
 
 
 def id3_length(head: bytes) -> int:

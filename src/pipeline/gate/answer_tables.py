@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.compare import classes_of, learned_of, tally
 from pipeline.metrics import SUMMARIES, scores
-from pipeline.store.tables import Answer
+from pipeline.store.tables import Answer, unguard
 
 COLUMNS = ("clip_id", "unit", "actual", "predicted", "n")
 HALF_OF_LAST_DIGIT = 0.5e-4 + 1e-9  # metrics.json has four decimals
@@ -39,7 +39,7 @@ def parse_answers(content: bytes) -> list[Answer]:
 def _answer(cells: Mapping[str, str]) -> Answer:
     if empty := [name for name in COLUMNS if not cells[name]]:
         raise ValueError(f"a row without {', '.join(empty)}")
-    row = Answer(**{**{name: cells[name] for name in COLUMNS}, "n": int(cells["n"])})  # type: ignore[arg-type]
+    row = Answer(**{**{name: unguard(cells[name]) for name in COLUMNS}, "n": int(cells["n"])})  # type: ignore[arg-type]
     if row.n < 1:
         raise ValueError(f"{row.n} items of {row.clip_id}")
     return row

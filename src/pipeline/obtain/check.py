@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import soundfile
-
-from pipeline.audio.reading import read_sound
+from pipeline.audio.readers import Readers
 from pipeline.audio.sniffing import HEAD_BYTES, sniff_container
 from pipeline.audio.spool import MOST_BYTES
 from pipeline.console import track
@@ -91,9 +89,11 @@ def read_all(held: Held, *, n_workers: int) -> Findings:
         If there is no room for a long recording while it is read.
     """
     surplus = sorted(held.listing.surplus) if held.listing else []
-    jobs = [(held.folder, path, True) for path in held.paths] + [(held.folder, path, False) for path in surplus]
-    results = in_order(_hear, jobs, n_workers=n_workers)
-    files = list(track(results, label=f"check {held.name}", total=len(jobs), unit="files"))
+    with Readers() as readers:
+        jobs = [(readers, held.folder, path, True) for path in held.paths]
+        jobs += [(readers, held.folder, path, False) for path in surplus]
+        results = in_order(_hear, jobs, n_workers=n_workers)
+        files = list(track(results, label=f"check {held.name}", total=len(jobs), unit="files"))
     recordings = files[: len(held.paths)]
     heard = [file for file in recordings if not file.fault]
     events = held.listing.recordings if held.listing else ()
@@ -111,14 +111,14 @@ def read_all(held: Held, *, n_workers: int) -> Findings:
     )
 
 
-def _hear(folder: Path, path: str, is_recording: bool) -> Heard:
+def _hear(readers: Readers, folder: Path, path: str, is_recording: bool) -> Heard:
     """Read one file; of what is no recording of the corpus only the bytes count."""
     file = folder / path
     try:
         if not is_recording:
             return Heard(path, _sha256(file))
-        rate, is_exact = _rate(file)
-        sound = read_sound(file, sample_rate=rate, max_seconds=MOST_SECONDS)
+        rate, is_exact = _rate(readers, file)
+        sound = readers.read_sound(file, sample_rate=rate, max_seconds=MOST_SECONDS)
         with file.open("rb") as opened:
             container = sniff_container(opened.read(HEAD_BYTES))
         return Heard(
@@ -137,18 +137,14 @@ def _hear(folder: Path, path: str, is_recording: bool) -> Heard:
         return Heard(path, "", fault=f"it cannot be read ({error.strerror})")
 
 
-def _rate(file: Path) -> tuple[int, bool]:
+def _rate(readers: Readers, file: Path) -> tuple[int, bool]:
     """Give the rate at which to read a file, and whether it is its own: so that short ones need no resampling.
 
-    What cannot be opened gets the low rate: reading it will say why. A pipe would block, so only files are opened.
+    What is no sound file gets the low rate: reading it will say why.
     """
-    try:
-        if file.is_file():
-            info = soundfile.info(str(file))
-            if 4 * info.frames <= MOST_BYTES:
-                return info.samplerate, True
-    except (soundfile.SoundFileError, OSError, ValueError):
-        pass
+    header = readers.read_header(file)
+    if header.sample_rate and 4 * header.n_frames <= MOST_BYTES:
+        return header.sample_rate, True
     return LOW_RATE, False
 
 

@@ -5,11 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import ParamsError
 from pipeline.params.contradictions import find_contradictions, one_line_each
+from pipeline.params.plain import load_plain
 from pipeline.params.sections import Params
 
 
@@ -62,19 +61,19 @@ def load_changed(path: Path, settings: Sequence[str]) -> Params:
         if not sign or not isinstance(place, dict) or last not in place:
             raise ParamsError(f"-S {setting}: {key!r} is no key of {path}: give section.key=value")
         try:
-            place[last] = YAML(typ="safe", pure=True).load(text)
-        except YAMLError as error:
-            raise ParamsError(f"-S {setting}: not valid YAML: {' '.join(str(error).split())}") from None
+            place[last] = load_plain(text)
+        except ValueError as error:
+            raise ParamsError(f"-S {setting}: not valid YAML: {error}") from None
     return parse_params(values)
 
 
 def _read(path: Path) -> Any:
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return load_plain(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ParamsError(f"{path}: {error.strerror}: run from the project's folder, where params.yaml is") from None
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except ValueError as error:  # not UTF-8 either
+        raise ParamsError(f"{path}: not valid YAML: {error}") from None
 
 
 __all__ = ["Params", "load_changed", "load_params", "parse_params"]

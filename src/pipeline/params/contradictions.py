@@ -11,6 +11,7 @@ from pipeline.params.sequential import find_sequence_problems
 from pipeline.params.training import find_training_problems
 
 LEAK = "augmented_before_split"  # in split.allow_leaks
+MOST_SHOWN = 200  # characters of a value in a message
 # What is needed where a checker would speak of types of Python.
 IN_WORDS = {
     "tuple_type": "must be a list, such as [64] or [a, b]",
@@ -135,12 +136,22 @@ def one_line_each(error: ValidationError) -> list[str]:
     """One line per problem: the key, what was found, what is needed."""
     lines = []
     for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"] if not str(part).startswith("["))
+        key = _shown(".".join(str(part) for part in problem["loc"] if not str(part).startswith("[")))
         if problem["type"] == "extra_forbidden":
             lines.append(f"{key}: unknown key")
         elif problem["type"] == "missing":
             lines.append(f"{key}: missing")
         else:
             message = IN_WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
-            lines.append(f"{key}: {message[0].lower()}{message[1:]}, not {problem['input']!r}")
+            lines.append(_shown(f"{key}: {message[0].lower()}{message[1:]}, not {_short(problem['input'])}"))
     return lines
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def _shown(text: str) -> str:
+    """Escape what does not print: a message is one line, and nothing in it may speak to the terminal."""
+    return "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode("ascii") for mark in text)

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
+from pipeline.audio.readers import Readers
 from pipeline.audio.reading import MAX_CHANNELS, MAX_RATE, MIN_RATE
 from pipeline.audio.sniffing import HEAD_BYTES, VIDEO, sniff_container
 from pipeline.audio.video import SoundTrack
@@ -88,27 +87,31 @@ def _survey(corpus: str, folder: Path, params: Params) -> tuple[list[ExpectedCli
     if params.data.missing == "error":
         refuse_missing(corpus, listing)
     recordings = listing.recordings
-    for recording in track(recordings, label=f"survey {corpus}", total=len(recordings), unit="recordings"):
-        if recording.path not in headers:
-            headers[recording.path] = _header_or_error(folder / recording.path)
-        try:
-            clips.append(
-                _expect(corpus, recording, headers[recording.path], sample_rate=sample_rate, max_seconds=max_seconds)
-            )
-        except AudioError as error:
-            doubtful.append(f"{corpus}/{shown(recording.path)}: {error}")
+    with Readers() as readers:
+        for recording in track(recordings, label=f"survey {corpus}", total=len(recordings), unit="recordings"):
+            path = recording.path
+            if path not in headers:
+                headers[path] = _header_or_error(readers, folder / path)
+            try:
+                clips.append(
+                    _expect(corpus, recording, headers[path], sample_rate=sample_rate, max_seconds=max_seconds)
+                )
+            except AudioError as error:
+                doubtful.append(f"{corpus}/{shown(path)}: {error}")
     return clips, doubtful
 
 
-def _header_or_error(path: Path) -> _Header | AudioError:
+def _header_or_error(readers: Readers, path: Path) -> _Header | AudioError:
     """Read what a file says of itself; what is no regular file is not opened, for a pipe would block for ever."""
     try:
         if not path.is_file():
             return AudioError("the file is missing or not a regular file")
-        info = soundfile.info(str(path))
-        return _Header(info.frames, info.samplerate, info.channels, path.stat().st_size)
-    except soundfile.SoundFileError:
-        return _video_header_or_error(path)
+        header = readers.read_header(path)
+        if not header.sample_rate:
+            return _video_header_or_error(path)
+        return _Header(header.n_frames, header.sample_rate, header.channels, path.stat().st_size)
+    except AudioError as error:
+        return AudioError(str(error).partition(": ")[2])
     except (OSError, ValueError) as error:  # ValueError: a name with a NUL, or bytes that are not UTF-8
         return AudioError(f"it cannot be read ({getattr(error, 'strerror', None) or error})")
 

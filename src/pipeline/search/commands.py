@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pipeline.console import answer
 from pipeline.errors import SearchError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _search(asked: dict[str, Any], *, dry: bool, markdown: Path | None, csv: Pat
     from pipeline.search.plan import Asked, planned
 
     if dry:
-        typer.echo(planned(Asked(**asked)))
+        answer(planned(Asked(**asked)))
     else:
         record = search(Asked(**asked))
         _show(record, markdown, csv)
@@ -125,7 +126,7 @@ def _search(asked: dict[str, Any], *, dry: bool, markdown: Path | None, csv: Pat
 def _show(record: Record, markdown: Path | None, csv: Path | None) -> None:
     from pipeline.search.page import as_csv, as_markdown, as_page
 
-    typer.echo(as_page(record))
+    answer(as_page(record))
     for path, give in ((markdown, as_markdown), (csv, as_csv)):
         if path is not None:
             try:

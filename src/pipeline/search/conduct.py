@@ -4,14 +4,14 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.console import say
 from pipeline.errors import SearchError
+from pipeline.experiments.follow import Outcome, Queue, run_missing
+from pipeline.experiments.queue import DvcQueue, find_experiments
+from pipeline.experiments.trials import PARAMS, Trial, are_those_of, describe, make_trials, varying
 from pipeline.gate.revision import Version, find_revision
-from pipeline.search.follow import Outcome, Queue, run_missing
 from pipeline.search.page import best_of
 from pipeline.search.plan import Asked, Plan, make_plan
-from pipeline.search.queue import DvcQueue, find_experiments
 from pipeline.search.record import Entry, Record, load_record, only_one, record_json
-from pipeline.search.scores import read_scores
-from pipeline.search.trials import PARAMS, Trial, are_those_of, describe, make_trials, varying
+from pipeline.search.scores import Scores, read_scores
 from pipeline.words import amount
 
 
@@ -76,7 +76,7 @@ def _run(trials: Sequence[Trial], entries: dict[str, Entry], record: Record, que
     def is_missing(entry: Entry) -> bool:
         return entry.outcome is None or (asked.retry and entry.outcome.scores is None)
 
-    def tell(trial: Trial, outcome: Outcome) -> None:
+    def tell(trial: Trial, outcome: Outcome[Scores]) -> None:
         entries[trial.name].outcome = outcome
         record.save()
         n_done = sum(entry.outcome is not None for entry in entries.values())
@@ -92,7 +92,7 @@ def _run(trials: Sequence[Trial], entries: dict[str, Entry], record: Record, que
     run_missing(missing, queue=queue, read=_read, tell=tell, jobs=asked.jobs)
 
 
-def _read(trials: Iterable[Trial]) -> dict[str, Outcome]:
+def _read(trials: Iterable[Trial]) -> dict[str, Outcome[Scores]]:
     """How those trials ended whose experiments are there; one of the name with other parameters is an error."""
     there, found = find_experiments(), {}
     for trial in trials:
@@ -108,7 +108,7 @@ def _read(trials: Iterable[Trial]) -> dict[str, Outcome]:
     return found
 
 
-def _outcome(version: Version, trial: Trial) -> Outcome:
+def _outcome(version: Version, trial: Trial) -> Outcome[Scores]:
     try:
         return Outcome(scores=read_scores(version.read, trial.params, name=trial.name))
     except SearchError as error:

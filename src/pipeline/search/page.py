@@ -5,10 +5,11 @@ import io
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
+from pipeline.experiments.trials import varying
+from pipeline.experiments.values import as_text, show
 from pipeline.search.record import Entry, Record
 from pipeline.search.scores import ON_TEST, Scores, rank
-from pipeline.search.spaces import as_text, show
-from pipeline.search.trials import varying
+from pipeline.store.tables import guard
 from pipeline.words import amount
 
 HEADS = ("validation UAR", "clip UAR", "95 % interval", "block UAR", "experiment")
@@ -40,7 +41,8 @@ def as_csv(record: Record) -> str:
             figures = [found.values.get(key) if found else None for key in scores]
             ends = found.interval if found else (None, None)
             reason = entry.outcome.reason if entry.outcome else ""
-            writer.writerow([stage, place, name, entry.as_json()["state"], *given, *figures, *ends, reason])
+            texts = [guard(text) for text in (name, entry.as_json()["state"], *given)]
+            writer.writerow([stage, place, *texts, *figures, *ends, guard(reason)])
     return out.getvalue()
 
 

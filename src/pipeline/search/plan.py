@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.errors import SearchError
+from pipeline.experiments.queue import source_state
+from pipeline.experiments.trials import CHANGES_NO_SCORE, Trial, change, compared, make_trials, read_base
 from pipeline.params import Params, parse_params
 from pipeline.search.page import as_list
-from pipeline.search.queue import source_state
 from pipeline.search.record import Entry, Record, check_name
 from pipeline.search.scores import choose_score
 from pipeline.search.spaces import Choice, Interval, Space, count_grid, draw_all, grid, parse_setting
-from pipeline.search.trials import CHANGES_NO_SCORE, Trial, change, compared, make_trials, read_base
 
 
 @dataclass(frozen=True, kw_only=True)

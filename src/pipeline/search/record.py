@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from pipeline.errors import SearchError, StoreError
-from pipeline.search.follow import Outcome
+from pipeline.experiments.follow import Outcome
 from pipeline.search.scores import Scores
 from pipeline.store.files import read_json, write_json
 
@@ -22,7 +22,7 @@ class Entry:
     """One run: what it chose, and how it ended, if it has."""
 
     values: dict[str, Any]
-    outcome: Outcome | None = None
+    outcome: Outcome[Scores] | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give what the file keeps."""

@@ -1,6 +1,5 @@
 """What a setting ranges over: `key=a,b`, choice, uniform, loguniform or integers, read from text and drawn from."""
 
-import datetime
 import math
 import re
 from collections.abc import Iterator, Mapping
@@ -9,15 +8,13 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from pipeline.errors import SearchError
+from pipeline.experiments.values import as_text, show
+from pipeline.params.plain import load_plain
 
 FORMS = "a,b,c, choice(a,b,c), uniform(low,high), loguniform(low,high) or integers(low,high)"
 CALL = re.compile(r"(?P<name>[A-Za-z_]\w*)\((?P<inside>.*)\)", flags=re.DOTALL)
-PLAIN = re.compile(r"[a-z][a-z0-9_]*")  # text that needs no quotes; the words below do
-WORDS = {"null", "true", "false", "nan", "inf", "yes", "no", "on", "off"}
 CLOSES = {"[": "]", "{": "}", "(": ")"}
 DIGITS = 3  # a drawn number is a multiple of a power of ten, about a thousandth of itself or of its range
 DRAWS_PER_RUN = 1000
@@ -154,50 +151,11 @@ def _split(text: str) -> list[str]:
 
 def _parse_value(text: str) -> Any:
     try:
-        value = YAML(typ="safe", pure=True).load(text)
-    except YAMLError as error:
-        raise ValueError(f"{text}: not valid YAML: {' '.join(str(error).split())}") from None
+        value = load_plain(text)
+    except ValueError as error:
+        raise ValueError(f"{text}: not valid YAML: {error}") from None
     as_text(value)  # what cannot be handed to DVC is refused here
     return value
-
-
-def as_text(value: object) -> str:
-    """Write a value so that `dvc exp run -S` and YAML 1.2 read it as the same.
-
-    Raises
-    ------
-    ValueError
-        If they would not.
-    """
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{value} is no number that a parameter can have")
-    if isinstance(value, int | float):
-        return repr(value)
-    if isinstance(value, str):
-        if PLAIN.fullmatch(value) and value not in WORDS:
-            return value
-        if not value.isprintable() or re.search(r"['\\$]", value):
-            raise ValueError(f"{value!r}: a quote, backslash, dollar or control character cannot be handed to DVC")
-        return f"'{value}'"
-    if isinstance(value, list):
-        return f"[{', '.join(as_text(item) for item in value)}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{_plain_key(key)}: {as_text(item)}' for key, item in value.items())}}}"
-    hint = ": put it in quotes" if isinstance(value, datetime.date) else ""
-    raise ValueError(f"{value} is neither number, text, list nor mapping{hint}")
-
-
-def _plain_key(key: object) -> str:
-    if not isinstance(key, str) or not PLAIN.fullmatch(key) or key in WORDS:
-        raise ValueError(f"{key!r}: a mapping's keys must be made of a-z, 0-9 and _")
-    return key
-
-
-def show(value: object) -> str:
-    """Write a value for people: as YAML, text without quotes."""
-    return value if isinstance(value, str) else as_text(value)
 
 
 def count_grid(spaces: Mapping[str, Space]) -> int:

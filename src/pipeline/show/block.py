@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from pipeline.audio.blocks import fill_block
 from pipeline.audio.loudness import Measurement, add_up, gate_powers, mean_lufs, measure
-from pipeline.audio.reading import Sound, read_sound
+from pipeline.audio.readers import Readers
+from pipeline.audio.reading import Sound
 from pipeline.collect import clip_id_of
 from pipeline.corpora import list_corpus
 from pipeline.errors import ShowError
@@ -123,7 +124,8 @@ def _read(clip: str, params: Params) -> tuple[str, Path, float, Sound]:
     rate, max_seconds = params.audio.sample_rate, 3600 * params.audio.max_hours
     path = Path(clip)
     if path.is_file():
-        return path.name, path, 0.0, read_sound(path, sample_rate=rate, max_seconds=max_seconds)
+        with Readers() as readers:
+            return path.name, path, 0.0, readers.read_sound(path, sample_rate=rate, max_seconds=max_seconds)
     corpus, _, inside = clip.partition("/")
     folder = corpus_folder(params.data.root, corpus)
     if not inside or not folder.is_dir():
@@ -137,13 +139,14 @@ def _read(clip: str, params: Params) -> tuple[str, Path, float, Sound]:
         same_file = [clip_id_of(corpus, each) for each in recordings if inside == each.path]
         there = f"its events are {same_file[0]}, ..." if same_file else f"e.g. {clip_id_of(corpus, recordings[0])}"
         raise ShowError(f"{clip}: corpus {corpus} in {folder} has no such clip: {there}")
-    sound = read_sound(
-        folder / own.path,
-        sample_rate=rate,
-        start_seconds=own.start_seconds,
-        end_seconds=own.end_seconds,
-        max_seconds=max_seconds,
-    )
+    with Readers() as readers:
+        sound = readers.read_sound(
+            folder / own.path,
+            sample_rate=rate,
+            start_seconds=own.start_seconds,
+            end_seconds=own.end_seconds,
+            max_seconds=max_seconds,
+        )
     return clip, folder / own.path, own.start_seconds or 0.0, sound
 
 

@@ -65,6 +65,11 @@ def missing_csv(corpus: str) -> Path:
     return CLIPS / corpus / "missing.csv"
 
 
+def noted_csv(corpus: str) -> Path:
+    """What was tolerated in recordings of a corpus that were accepted."""
+    return clips_csv(corpus).parent / "noted.csv"
+
+
 def blocks_csv(corpus: str) -> Path:
     """The blocks of a corpus."""
     return BLOCKS / f"{corpus}.csv"

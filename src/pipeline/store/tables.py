@@ -7,6 +7,7 @@ import contextlib
 import csv
 import dataclasses
 import io
+import re
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,14 @@ class Rejected:
     path: str
     label: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Noted:
+    """What was tolerated in a recording that was accepted."""
+
+    path: str
+    note: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,10 +224,10 @@ REPEATED = frozenset({"clip_id", "label", "corpus", "licence", "fill", "flag", "
 
 
 class _Once(dict[str, str]):
-    """Gives of equal texts the first."""
+    """Gives of equal cells one text."""
 
-    def __call__(self, text: str) -> str:
-        return self.setdefault(text, text)
+    def __call__(self, cell: str) -> str:
+        return self[cell] if cell in self else self.setdefault(cell, unguard(cell))
 
 
 def _columns(kind: type[Any]) -> dict[str, Any]:
@@ -230,9 +239,27 @@ def _reader(hint: Any) -> Callable[[str], Any]:
     """What turns a cell into a value: the type itself; of one or None, an empty cell into None."""
     inner = [one for one in typing.get_args(hint) if one is not type(None)]
     if not inner:
-        reader: Callable[[str], Any] = hint
+        reader: Callable[[str], Any] = unguard if hint is str else hint
         return reader
     return lambda text: inner[0](text) if text else None
+
+
+# A cell of text that a spreadsheet would run as a formula (CWE-1236), unless it is a plain number; behind quotes too.
+_FORMULA = re.compile(r"'*[=+@\t\r-](?!(?<=[+-])[0-9]+(\.[0-9]+)?\Z)")
+
+
+def guard(text: str) -> str:
+    """Put an apostrophe before what a spreadsheet would run as a formula; everything else stays as it is."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unguard(cell: str) -> str:
+    """Invert `guard`."""
+    return cell[1:] if cell[:1] == "'" and _FORMULA.match(cell) else cell
+
+
+def _cell(value: Any) -> Any:
+    return guard(value) if isinstance(value, str) else value
 
 
 class _Lines:
@@ -248,7 +275,7 @@ class _Lines:
 def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
     """Write rows of one type as CSV, whole or not at all; `fields` become further columns, sorted by name.
 
-    An empty field is one that the row does not have.
+    An empty field is one that the row does not have. Texts that a spreadsheet would run stand behind an apostrophe.
 
     Raises
     ------
@@ -265,10 +292,11 @@ def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
         temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file,
     ):
         writer = csv.writer(_Lines(file), lineterminator="\r\n")
-        writer.writerow(known + further)
+        writer.writerow([_cell(name) for name in known + further])
         for row in rows:
             fields = getattr(row, "fields", {})
-            writer.writerow([getattr(row, name) for name in known] + [fields.get(name, "") for name in further])
+            cells = [getattr(row, name) for name in known] + [fields.get(name, "") for name in further]
+            writer.writerow([_cell(cell) for cell in cells])
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
@@ -309,7 +337,7 @@ def read_growing(path: Path, kind: type[Row]) -> list[Row]:
 def _parse(path: Path, kind: type[Row], file: TextIO) -> list[Row]:
     columns = {name: _Once() if name in REPEATED else convert for name, convert in _columns(kind).items()}
     reader = csv.reader(file)
-    header = next(reader, [])
+    header = [unguard(name) for name in next(reader, [])]
     if missing := [name for name in columns if name not in header]:
         raise StoreError(f"{path}: no column {', '.join(missing)}: run `dvc repro -f` on the stage that writes it")
     return [_row(kind, columns, dict(zip(header, line, strict=True))) for line in reader]
@@ -318,7 +346,7 @@ def _parse(path: Path, kind: type[Row], file: TextIO) -> list[Row]:
 def _row(kind: type[Row], columns: Mapping[str, Any], cells: Mapping[str, str]) -> Row:
     values: dict[str, Any] = {name: convert(cells[name]) for name, convert in columns.items()}
     if any(item.name == "fields" for item in dataclasses.fields(kind)):  # type: ignore[arg-type]
-        values["fields"] = {name: text for name, text in cells.items() if name not in columns and text}
+        values["fields"] = {name: unguard(text) for name, text in cells.items() if name not in columns and text}
     return kind(**values)
 
 
@@ -391,7 +419,7 @@ class LiveTable:
 
     def _write(self, cells: Sequence[Any]) -> None:
         try:
-            self._writer.writerow(cells)
+            self._writer.writerow([_cell(cell) for cell in cells])
             self._file.flush()
         except OSError as error:
             with contextlib.suppress(OSError):

@@ -7,9 +7,9 @@ import pytest
 from plan.cases import VALUES
 from ruamel.yaml import YAML
 
-from pipeline.errors import SearchError
-from pipeline.search.spaces import as_text
-from pipeline.search.trials import are_those_of, change, data_root, describe, make_trials, varying
+from pipeline.errors import ExperimentError
+from pipeline.experiments.trials import are_those_of, change, data_root, describe, make_trials, varying
+from pipeline.experiments.values import as_text
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_keys_are_changed_as_dvc_changes_them(base, values, tmp_path):
     ],
 )
 def test_keys_that_are_not_there_are_refused(base, key, said):
-    with pytest.raises(SearchError) as caught:
+    with pytest.raises(ExperimentError) as caught:
         change(base, {key: 3})
     assert str(caught.value).startswith(f"-S {key}: ")
     assert said in str(caught.value)
@@ -61,7 +61,7 @@ def test_keys_that_are_not_there_are_refused(base, key, said):
 
 def test_every_run_is_checked_and_all_that_are_wrong_are_counted(base):
     chosen = {f"s-{n}": {"train.learning_rate": rate} for n, rate in enumerate((0.1, 11.0, 12.0, 13.0, 14.0))}
-    with pytest.raises(SearchError) as caught:
+    with pytest.raises(ExperimentError) as caught:
         make_trials(base, chosen)
     said = str(caught.value)
     assert said.startswith("nothing was queued: 4 of 5 runs have no valid parameters: train.learning_rate=11.0: ")
@@ -71,13 +71,13 @@ def test_every_run_is_checked_and_all_that_are_wrong_are_counted(base):
 
 def test_keys_that_contradict_each_other_are_refused(base):
     with pytest.raises(
-        SearchError, match=r"1 of 2 runs .* train\.keep=best: train\.keep: best needs a validation side"
+        ExperimentError, match=r"1 of 2 runs .* train\.keep=best: train\.keep: best needs a validation side"
     ):
         make_trials(base, {"s-1": {"train.keep": "last"}, "s-2": {"train.keep": "best"}})
 
 
 def test_a_wrong_type_is_refused(base):
-    with pytest.raises(SearchError, match=r"train\.batch_images: input should be a valid integer, not 12\.5"):
+    with pytest.raises(ExperimentError, match=r"train\.batch_images: input should be a valid integer, not 12\.5"):
         make_trials(base, {"s-1": {"train.batch_images": 12.5}})
 
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from pipeline.errors import SearchError
-from pipeline.search.queue import DvcQueue, find_reason
+from pipeline.errors import ExperimentError
+from pipeline.experiments.queue import DvcQueue, find_reason
 
 STATUS = """Task     Name        Created    Status
 dda2404  s-003       03:56 PM   Failed
@@ -56,7 +56,7 @@ def test_an_experiment_is_queued_under_its_name_with_its_settings(dvc, tmp_path)
 
 def test_what_dvc_refuses_is_one_line(dvc):
     dvc("echo 'ERROR: Experiment conflicts with existing experiment' >&2; echo more >&2; exit 255")
-    with pytest.raises(SearchError, match=r"^dvc exp run: Experiment conflicts with existing experiment$"):
+    with pytest.raises(ExperimentError, match=r"^dvc exp run: Experiment conflicts with existing experiment$"):
         DvcQueue().add("s-001", [])
     DvcQueue().kill(["s-001"])  # had ended already
     DvcQueue().remove(["s-001"])
@@ -71,7 +71,7 @@ def test_a_worker_that_is_left_behind_is_not_waited_for(dvc):
 
 def test_without_dvc_the_environment_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SearchError, match="dvc is not installed: activate the environment"):
+    with pytest.raises(ExperimentError, match="dvc is not installed: activate the environment"):
         DvcQueue().start(1)
 
 

@@ -1,4 +1,4 @@
-"""The runs of a search: a name, values, and the parameters that they make - checked whole before anything is queued."""
+"""Runs: a name, values, and the parameters that they make - checked whole before anything is queued."""
 
 import copy
 import difflib
@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
-from pipeline.errors import ParamsError, SearchError
+from pipeline.errors import ExperimentError, ParamsError
+from pipeline.experiments.values import as_text, show
 from pipeline.params import Params, load_params, parse_params
-from pipeline.search.spaces import as_text, show
+from pipeline.params.plain import load_plain
 from pipeline.store.paths import DEMO
 
 PARAMS = Path("params.yaml")
@@ -52,8 +50,8 @@ def read_base(path: Path = PARAMS) -> dict[str, Any]:
     """
     load_params(path)
     try:
-        values: dict[str, Any] = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except (OSError, YAMLError) as error:
+        values: dict[str, Any] = load_plain(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ParamsError(f"{path}: cannot be read ({error})") from None
     return values
 
@@ -63,7 +61,7 @@ def make_trials(base: Mapping[str, Any], chosen: Mapping[str, Mapping[str, Any]]
 
     Raises
     ------
-    SearchError
+    ExperimentError
         Naming what makes no valid parameters: the first few, and how many there are.
     """
     trials, problems = [], []
@@ -80,7 +78,7 @@ def make_trials(base: Mapping[str, Any], chosen: Mapping[str, Mapping[str, Any]]
     if problems:
         more_of_them = len(problems) - SHOWN_PROBLEMS
         also = f" | and {more_of_them} more" if more_of_them > 0 else ""
-        raise SearchError(
+        raise ExperimentError(
             f"nothing was queued: {len(problems)} of {len(chosen)} runs have no valid parameters: "
             f"{' | '.join(problems[:SHOWN_PROBLEMS])}{also}"
         )
@@ -92,7 +90,7 @@ def change(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]
 
     Raises
     ------
-    SearchError
+    ExperimentError
         If a key is not there and has no +, or is there and has one.
     """
     changed = copy.deepcopy(dict(base))
@@ -102,10 +100,10 @@ def change(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]
         for section in sections:
             place = place.get(section) if isinstance(place, dict) else None
         if not isinstance(place, dict) or (last not in place and not key.startswith("+")):
-            raise SearchError(f"-S {key}: is no key of {PARAMS}{_nearest(key, base)}")
+            raise ExperimentError(f"-S {key}: is no key of {PARAMS}{_nearest(key, base)}")
         there = place.get(last)
         if key.startswith("+") and there is not None and not isinstance(value, dict | list):
-            raise SearchError(f"-S {key}: is in {PARAMS} already: leave the + out")
+            raise ExperimentError(f"-S {key}: is in {PARAMS} already: leave the + out")
         place[last] = _merged(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
     return changed
 
@@ -154,8 +152,8 @@ def compared(params: Params) -> dict[str, Any]:
 def are_those_of(trial: Trial, text: bytes) -> bool:
     """Whether a params.yaml is the one that a trial makes."""
     try:
-        return compared(parse_params(YAML(typ="safe", pure=True).load(text.decode()))) == compared(trial.params)
-    except (ParamsError, YAMLError, UnicodeDecodeError):
+        return compared(parse_params(load_plain(text.decode()))) == compared(trial.params)
+    except (ParamsError, ValueError):
         return False
 
 

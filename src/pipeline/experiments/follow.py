@@ -3,11 +3,10 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from pipeline.console import say
-from pipeline.search.scores import Scores
-from pipeline.search.trials import Trial
+from pipeline.experiments.trials import Trial
 from pipeline.words import amount
 
 PAUSE, MOST_PAUSES = 1.0, 16  # seconds from look to look for results, and at most so many looks until DVC is asked
@@ -27,25 +26,29 @@ class Queue(Protocol):
     def remove(self, names: Sequence[str]) -> None: ...  # noqa: D102
 
 
+Scores = TypeVar("Scores")
+
+
 @dataclass(frozen=True)
-class Outcome:
+class Outcome(Generic[Scores]):
     """How a run ended: with scores, or with the reason why it failed."""
 
     scores: Scores | None = None
     reason: str = ""
 
 
-Read = Callable[[Iterable[Trial]], Mapping[str, Outcome]]
-Tell = Callable[[Trial, Outcome], None]
+Read = Callable[[Iterable[Trial]], Mapping[str, Outcome[Scores]]]
+Tell = Callable[[Trial, Outcome[Scores]], None]
 
 
 def run_missing(
     trials: Sequence[Trial],
     *,
     queue: Queue,
-    read: Read,
-    tell: Tell,
+    read: Read[Scores],
+    tell: Tell[Scores],
     jobs: int,
+    label: str = "search",
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Queue those of `trials` that neither wait nor run, and return when all have ended.
@@ -57,6 +60,8 @@ def run_missing(
     ----------
     read
         How those trials ended, by name, whose experiments are there.
+    label
+        What is at work, in front of every line that is said.
     tell
         Is told how each trial ended, once, as soon as it is known.
     """
@@ -65,17 +70,22 @@ def run_missing(
         _settle_done(waiting, read, tell)
         if not waiting:
             return
-        _take_over(waiting, queue)
+        _take_over(waiting, queue, label)
         queue.start(jobs)
         _follow(waiting, queue, read, tell, jobs, sleep)
     except KeyboardInterrupt:
         _take_out(waiting, queue, sleep)
-        say("search: interrupted: what had not ended is taken out of the queue; the same command goes on from there")
+        say(f"{label}: interrupted: what had not ended is taken out of the queue; the same command goes on from there")
         raise
 
 
 def _follow(
-    waiting: dict[str, Trial], queue: Queue, read: Read, tell: Tell, jobs: int, sleep: Callable[[float], None]
+    waiting: dict[str, Trial],
+    queue: Queue,
+    read: Read[Scores],
+    tell: Tell[Scores],
+    jobs: int,
+    sleep: Callable[[float], None],
 ) -> None:
     deaths = dict.fromkeys(waiting, 0)
     patience, asleep, idle = 1, 0, 0
@@ -98,24 +108,24 @@ def _follow(
         patience, asleep = (1 if len(waiting) < n_before else min(2 * patience, MOST_PAUSES)), 0
 
 
-def _settle_done(waiting: dict[str, Trial], read: Read, tell: Tell) -> None:
+def _settle_done(waiting: dict[str, Trial], read: Read[Scores], tell: Tell[Scores]) -> None:
     for name, outcome in read(waiting.values()).items():
         tell(waiting.pop(name), outcome)
 
 
-def _settle_failed(waiting: dict[str, Trial], states: Mapping[str, str], queue: Queue, tell: Tell) -> None:
+def _settle_failed(waiting: dict[str, Trial], states: Mapping[str, str], queue: Queue, tell: Tell[Scores]) -> None:
     for trial in list(waiting.values()):
         if states.get(trial.name) == "Failed":
             del waiting[trial.name]
             tell(trial, Outcome(reason=queue.reason(trial.name)))
 
 
-def _take_over(waiting: Mapping[str, Trial], queue: Queue) -> None:
+def _take_over(waiting: Mapping[str, Trial], queue: Queue, label: str) -> None:
     """Leave what waits or runs, and queue the rest anew."""
     at_work, states = queue.is_at_work(), queue.states()
     others = [name for name, state in states.items() if state in ("Running", "Queued") and name not in waiting]
     if others:
-        say(f"search: {amount(len(others), 'other experiment')} in DVC's queue will run, too: {', '.join(others[:5])}")
+        say(f"{label}: {amount(len(others), 'other experiment')} in DVC's queue will run, too: {', '.join(others[:5])}")
     new = [
         trial
         for name, trial in waiting.items()
@@ -124,7 +134,7 @@ def _take_over(waiting: Mapping[str, Trial], queue: Queue) -> None:
     _clear([trial.name for trial in new], states, queue)
     for count, trial in enumerate(new, start=1):
         queue.add(trial.name, trial.settings)
-        say(f"search: queued {trial.name} ({count} of {len(new)})")
+        say(f"{label}: queued {trial.name} ({count} of {len(new)})")
 
 
 def _revive(
@@ -132,7 +142,7 @@ def _revive(
     states: Mapping[str, str],
     deaths: dict[str, int],
     queue: Queue,
-    tell: Tell,
+    tell: Tell[Scores],
 ) -> None:
     """Queue again what no worker will ever end: there was none before the states were asked for."""
     for trial in list(waiting.values()):

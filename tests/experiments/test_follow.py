@@ -3,9 +3,9 @@
 import pytest
 from plan.cases import params
 
-from pipeline.search.follow import Outcome, run_missing
+from pipeline.experiments.follow import Outcome, run_missing
+from pipeline.experiments.trials import Trial
 from pipeline.search.scores import Scores
-from pipeline.search.trials import Trial
 
 SCORES = Scores({"validation.uar": 0.5}, (None, None))
 PARAMS = params()

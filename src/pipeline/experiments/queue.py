@@ -12,7 +12,7 @@ from types import FrameType
 
 import psutil  # type: ignore[import-untyped]
 
-from pipeline.errors import SearchError
+from pipeline.errors import ExperimentError
 from pipeline.gate.revision import EXPERIMENT
 
 STATES = ("Running", "Queued", "Failed", "Success")  # where a name stands twice, the first of these counts
@@ -27,7 +27,7 @@ class DvcQueue:
 
         Raises
         ------
-        SearchError
+        ExperimentError
             With DVC's reason.
         """
         chosen = [part for setting in settings for part in ("-S", setting)]
@@ -59,17 +59,17 @@ class DvcQueue:
         """Why an experiment failed, in one line."""
         try:
             return find_reason(_dvc("queue", "logs", name))
-        except SearchError as error:
+        except ExperimentError as error:
             return str(error)
 
     def kill(self, names: Sequence[str]) -> None:
         """Interrupt running experiments; one whose worker has died is marked as failed."""
-        with contextlib.suppress(SearchError):  # it ended by itself
+        with contextlib.suppress(ExperimentError):  # it ended by itself
             _dvc("queue", "kill", *names)
 
     def remove(self, names: Sequence[str]) -> None:
         """Take experiments that wait or have ended out of the queue."""
-        with contextlib.suppress(SearchError):  # it is not there any more
+        with contextlib.suppress(ExperimentError):  # it is not there any more
             _dvc("queue", "remove", *names)
 
 
@@ -115,7 +115,7 @@ def _run(command: Sequence[str]) -> str:
             with _interrupted_afterwards():
                 done = subprocess.run(command, stdout=out, stderr=errors, check=False, start_new_session=True)
         except FileNotFoundError:
-            raise SearchError(
+            raise ExperimentError(
                 f"{command[0]} is not installed: activate the environment (source .venv/bin/activate)"
             ) from None
         out.seek(0)
@@ -123,7 +123,7 @@ def _run(command: Sequence[str]) -> str:
         said, told = out.read(), errors.read()
     if done.returncode:
         what = " ".join(command[:3])
-        raise SearchError(f"{what}: {find_reason(told + said).removeprefix('fatal: ')}")
+        raise ExperimentError(f"{what}: {find_reason(told + said).removeprefix('fatal: ')}")
     return said
 
 

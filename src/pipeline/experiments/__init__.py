@@ -1,0 +1,1 @@
+"""Runs as DVC experiments: their parameters checked, queued, followed, and found again."""
