@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pipeline.doctor import examine
@@ -311,3 +312,57 @@ def test_a_folder_that_cannot_be_written_and_a_full_disk_are_named(project, monk
         text, is_well = examine()
     assert not is_well
     assert "its disk has 0 MiB left: make room" in text
+
+
+SLOW = """
+import sys, time
+from pathlib import Path
+from pipeline.console import one_line_errors
+from pipeline.store.claims import claimed
+from pipeline.store.files import written_whole
+with one_line_errors(), claimed(Path("data/processed/slow.csv")):
+    Path("began").touch()
+    while not Path("go").exists():
+        time.sleep(0.02)
+    with written_whole(Path("data/processed/slow.csv")) as temporary:
+        temporary.write_text("slow")
+"""
+SLOW_STAGE = """
+  slow:
+    cmd: python stages/slow.py
+    deps: [stages/slow.py]
+    outs: [data/processed/slow.csv]
+"""
+
+
+def test_a_stage_that_outlives_dvc_keeps_its_output_to_itself_until_it_ends(project, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).resolve().parents[2] / "src"))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    Path("stages").mkdir()
+    Path("stages/slow.py").write_text(SLOW)
+    with Path("dvc.yaml").open("a") as file:
+        file.write(SLOW_STAGE)
+    repro = [sys.executable, "-m", "dvc", "repro", "-q", "slow"]
+    with subprocess.Popen(repro, stderr=subprocess.DEVNULL) as dvc:
+        while not Path("began").exists():
+            time.sleep(0.02)
+        dvc.terminate()
+    second = subprocess.run(repro, capture_output=True, text=True, check=False)
+    assert second.returncode != 0
+    said = [line for line in second.stderr.splitlines() if line.startswith("error: ")]
+    assert said[0].startswith("error: data/processed/slow.csv: is being written by process ")
+    assert "stage slow" in said[0]
+    orphan = int(said[0].split("process ")[1].split()[0])
+    text, is_well = examine()
+    assert not is_well
+    assert text.count(f"process {orphan} (") == 1
+    Path("go").touch()
+    while psutil.pid_exists(orphan) and psutil.Process(orphan).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.02)
+    assert examine()[1]
+    subprocess.run(repro, check=True, capture_output=True)
+    assert Path("data/processed/slow.csv").read_text() == "slow"
+    text, is_well = examine()
+    assert is_well
+    assert "5 of 5 files of outputs are byte for byte as dvc.lock says" in text
