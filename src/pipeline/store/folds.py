@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.errors import SplitError, StoreError
 from pipeline.store.arrays import attributes_of, decode_texts, encode_texts, new_arrays, open_arrays
 from pipeline.store.paths import SPLIT
-from pipeline.store.tables import SplitRow, read_rows
+from pipeline.store.tables import SplitRow, each_row
 
 ROWS_IN_CHUNK = 256
 
@@ -44,12 +44,15 @@ def read_fold(fold: int) -> Fold:
     SplitError
         If the split has no such fold.
     """
-    rows = read_rows(SPLIT, SplitRow)
-    own = [row for row in rows if row.fold == fold]
+    own, labels, last = [], set(), -1
+    for row in each_row(SPLIT, SplitRow):
+        labels.add(row.label)
+        last = max(last, row.fold)
+        if row.fold == fold:
+            own.append(row)
     if not own:
-        last = max((row.fold for row in rows), default=-1)
         raise SplitError(f"runs.folds: there is no fold {fold}: this split has folds 0 to {last}")
-    return Fold(own, tuple(sorted({row.label for row in rows})))
+    return Fold(own, tuple(sorted(labels)))
 
 
 @dataclass(frozen=True)

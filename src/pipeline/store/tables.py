@@ -9,7 +9,7 @@ import dataclasses
 import io
 import re
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TextIO, TypeVar
@@ -307,9 +307,20 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     StoreError
         If the file is missing, lacks a column, or holds a value that its column cannot have.
     """
+    return list(each_row(path, kind))
+
+
+def each_row(path: Path, kind: type[Row]) -> Iterator[Row]:
+    """Read the same one by one, where only some are to be kept.
+
+    Raises
+    ------
+    StoreError
+        As `read_rows` does, once it comes to what is wrong.
+    """
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return _parse(path, kind, file)
+            yield from _parse(path, kind, file)
     except FileNotFoundError:
         raise StoreError(f"{path}: missing: run `dvc repro`") from None
     except (OSError, ValueError, csv.Error) as error:
@@ -327,20 +338,20 @@ def read_growing(path: Path, kind: type[Row]) -> list[Row]:
     try:
         text = lies_at(path).read_bytes().decode("utf-8", "surrogateescape")
         lines = text[: text.rfind("\n") + 1]
-        return _parse(path, kind, io.StringIO(lines, newline="")) if lines else []
+        return list(_parse(path, kind, io.StringIO(lines, newline=""))) if lines else []
     except FileNotFoundError:
         return []
     except (OSError, ValueError, csv.Error) as error:
         raise StoreError(f"{path}: cannot be read ({error}): run `dvc repro -f` on the stage that writes it") from None
 
 
-def _parse(path: Path, kind: type[Row], file: TextIO) -> list[Row]:
+def _parse(path: Path, kind: type[Row], file: TextIO) -> Iterator[Row]:
     columns = {name: _Once() if name in REPEATED else convert for name, convert in _columns(kind).items()}
     reader = csv.reader(file)
     header = [unguard(name) for name in next(reader, [])]
     if missing := [name for name in columns if name not in header]:
         raise StoreError(f"{path}: no column {', '.join(missing)}: run `dvc repro -f` on the stage that writes it")
-    return [_row(kind, columns, dict(zip(header, line, strict=True))) for line in reader]
+    yield from (_row(kind, columns, dict(zip(header, line, strict=True))) for line in reader)
 
 
 def _row(kind: type[Row], columns: Mapping[str, Any], cells: Mapping[str, str]) -> Row:
