@@ -37,6 +37,19 @@ for name in "bc":
 """
 
 
+BROKEN = (
+    "empty",
+    "zeros",
+    "half a line",
+    "half an entry",
+    "half a number",
+    "no end of line",
+    "no last line",
+    "no outputs",
+    "no schema",
+)
+
+
 def run(*command, **options):
     environment = {**os.environ, "DVC_NO_ANALYTICS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for who in ("AUTHOR", "COMMITTER"):
@@ -123,7 +136,7 @@ def test_a_new_clone_has_nothing_to_mend(project):
     assert "1 files are not here: `dvc repro`" in text  # the folder's list is in the cache only
 
 
-@pytest.mark.parametrize("how", ["empty", "zeros", "half a line", "half an entry", "no schema", "not UTF-8"])
+@pytest.mark.parametrize("how", [*BROKEN, "not UTF-8"])
 def test_a_broken_lock_file_comes_back_from_git(project, how):
     whole = Path("dvc.lock").read_bytes()
     broken = {
@@ -131,6 +144,10 @@ def test_a_broken_lock_file_comes_back_from_git(project, how):
         "zeros": bytes(len(whole)),
         "half a line": whole[: whole.index(b"md5: ") + 3],
         "half an entry": whole[: whole.index(b"deps:") + 6],
+        "half a number": whole[:-2],
+        "no end of line": whole[:-1],
+        "no last line": whole[: whole.rindex(b"\n", 0, -1) + 1],
+        "no outputs": whole[: whole.rindex(b"    outs:")],
         "no schema": whole.replace(b"schema: '2.0'\n", b""),
         "not UTF-8": whole + b"\xff",
     }[how]

@@ -2,7 +2,7 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,26 @@ def read_lock() -> dict[str, dict[str, Any]]:
         raise StoreError("is cut off or no YAML") from None
     except Invalid:
         raise StoreError("is cut off: it is not as DVC writes it") from None
+    if not text.endswith("\n") or (stages and _lacks_its_end(*list(stages.items())[-1])):
+        raise StoreError("is cut off: its last entry is not whole")
     return stages
+
+
+def _lacks_its_end(name: str, stage: Mapping[str, Any]) -> bool:
+    """Whether the last stage lacks what DVC would not miss: outputs, or a part of what it says of one."""
+    from ruamel.yaml import YAML
+
+    pipeline = YAML(typ="safe", pure=True).load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    entry = pipeline.get(name.partition("@")[0], {})
+    n_outputs = sum(len(entry.get(kind, [])) for kind in ("outs", "metrics", "plots"))
+    listed = [*stage.get("deps", []), *stage.get("outs", [])]
+    return len(stage.get("outs", [])) < n_outputs or any(
+        key not in one for one in listed for key in ("md5", "size", *(["nfiles"] if _is_folder(one) else []))
+    )
+
+
+def _is_folder(listed: Mapping[str, Any]) -> bool:
+    return str(listed.get("md5", "")).endswith(".dir")
 
 
 def _lock_file(*, mend: bool) -> Finding:
