@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 RUN := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro show restore pictures bench test test-commands test-networks test-resume papers-smoke fuzz lint lock clean
+.PHONY: help setup repro show restore pictures bench test test-commands test-networks test-resume papers-smoke fuzz torture soak lint lock clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -60,6 +60,12 @@ test-networks: $(READY) ## Build every classification network of torchvision and
 
 test-resume: $(READY) ## Kill training runs twenty times at random moments and go on each time (minutes)
 	@$(RUN) python -m pytest -m kills tests/learning/test_resume.py
+
+torture: $(READY) ## Kill every stage and DVC 50 times each, fill disks, flip bits; counts what came of it (half an hour)
+	@$(RUN) python tests/faults/torture.py --kills $(or $(KILLS),50) --dvc-kills $(or $(KILLS),50)
+
+soak: $(READY) ## Peak memory and time of every stage for 1 and 10 hours of sound; HOURS="0.1 1" for less
+	@$(RUN) python benchmarks/soak.py $(or $(HOURS),1 10)
 
 fuzz: $(READY) ## Read thousands of damaged sound files and say how each ended (minutes); FUZZ=1000 of each kind, FUZZ_SEED=0
 	@$(RUN) nice -n 10 python -m pytest -q -n0 -m fuzz tests/audio/test_fuzz.py

@@ -5,6 +5,8 @@ from pathlib import Path
 from pipeline.console import run_stage
 from pipeline.evaluate import How, evaluate_runs
 from pipeline.params import load_params
+from pipeline.store.claims import claimed
+from pipeline.store.paths import ANSWERS, METRICS, PLOT_TABLES
 
 
 def main(params: Path = Path("params.yaml")) -> None:
@@ -17,16 +19,17 @@ def main(params: Path = Path("params.yaml")) -> None:
         ensembles=p.evaluate.ensembles,
         calibrate=p.evaluate.calibrate,
     )
-    evaluate_runs(
-        p.runs.folds,
-        p.runs.members,
-        n_resamples=p.evaluate.n_resamples,
-        seed=p.evaluate.seed,
-        sample_rate=p.audio.sample_rate,
-        run=run,
-        heads=p.runs.heads,
-        how=how,
-    )
+    with claimed(METRICS, ANSWERS, *PLOT_TABLES):
+        evaluate_runs(
+            p.runs.folds,
+            p.runs.members,
+            n_resamples=p.evaluate.n_resamples,
+            seed=p.evaluate.seed,
+            sample_rate=p.audio.sample_rate,
+            run=run,
+            heads=p.runs.heads,
+            how=how,
+        )
 
 
 if __name__ == "__main__":

@@ -5,10 +5,13 @@ from pathlib import Path
 from pipeline.console import StageItem, run_stage
 from pipeline.fold_baselines import fit_baselines
 from pipeline.params import load_params
+from pipeline.store.claims import claimed
+from pipeline.store.paths import baselines_h5
 
 
 def main(fold: StageItem, params: Path = Path("params.yaml")) -> None:
-    fit_baselines(int(fold), load_params(params).corpora)
+    with claimed(baselines_h5(int(fold))):
+        fit_baselines(int(fold), load_params(params).corpora)
 
 
 if __name__ == "__main__":

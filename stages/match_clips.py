@@ -5,11 +5,14 @@ from pathlib import Path
 from pipeline.console import n_workers, run_stage
 from pipeline.duplicates.matching import match_clips
 from pipeline.params import load_params
+from pipeline.store.claims import claimed
+from pipeline.store.paths import DUPLICATES
 
 
 def main(params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
-    match_clips(p.corpora, n_workers=n_workers(p.machine.workers))
+    with claimed(DUPLICATES):
+        match_clips(p.corpora, n_workers=n_workers(p.machine.workers))
 
 
 if __name__ == "__main__":

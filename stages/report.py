@@ -5,6 +5,8 @@ from pathlib import Path
 from pipeline.console import run_stage
 from pipeline.params import load_params
 from pipeline.report.page import write_report
+from pipeline.store.claims import claimed
+from pipeline.store.paths import REPORT
 
 
 def main(params: Path = Path("params.yaml")) -> None:
@@ -20,7 +22,8 @@ def main(params: Path = Path("params.yaml")) -> None:
         name: {"model": model.model_dump(), "train": train.model_dump(), "seed": seed}
         for name, (model, train, seed) in chosen.items()
     }
-    write_report(p.corpora, sections=sections, members=members, wrong_clips=p.report.wrong_clips)
+    with claimed(REPORT):
+        write_report(p.corpora, sections=sections, members=members, wrong_clips=p.report.wrong_clips)
 
 
 if __name__ == "__main__":

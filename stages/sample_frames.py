@@ -6,17 +6,19 @@ from pipeline.console import StageItem, n_workers, run_stage
 from pipeline.features.faces import choose_faces
 from pipeline.params import load_params
 from pipeline.sampling import sample_frames
-from pipeline.store.paths import corpus_folder
+from pipeline.store.claims import claimed
+from pipeline.store.paths import corpus_folder, frames_h5
 
 
 def main(corpus: StageItem, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
-    sample_frames(
-        corpus,
-        choose_faces(p.representation, p.image, p.faces, sample_rate=p.audio.sample_rate),
-        folder=corpus_folder(p.data.root, corpus),
-        n_workers=n_workers(p.machine.workers),
-    )
+    with claimed(frames_h5(corpus)):
+        sample_frames(
+            corpus,
+            choose_faces(p.representation, p.image, p.faces, sample_rate=p.audio.sample_rate),
+            folder=corpus_folder(p.data.root, corpus),
+            n_workers=n_workers(p.machine.workers),
+        )
 
 
 if __name__ == "__main__":

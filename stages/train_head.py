@@ -6,13 +6,15 @@ from pipeline.console import StageItem, run_stage
 from pipeline.head_sources import HeadRecipe
 from pipeline.heads import train_head
 from pipeline.params import load_params
-from pipeline.store.paths import parse_run_key
+from pipeline.store.claims import claimed
+from pipeline.store.paths import head_folder, parse_run_key
 
 
 def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
     fold, head = parse_run_key(key)
-    train_head(fold, head, HeadRecipe(**p.heads[head].recipe), validation=p.split.validation)
+    with claimed(head_folder(key)):
+        train_head(fold, head, HeadRecipe(**p.heads[head].recipe), validation=p.split.validation)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,12 @@ from pipeline.augment.images import Jitter
 from pipeline.console import StageItem, run_stage
 from pipeline.learning.launch import use_processes
 from pipeline.learning.recipe import Recipe
+from pipeline.learning.team import team_of_environment
 from pipeline.models.recurrent import Recurrence
 from pipeline.params import load_params
 from pipeline.runs import Compute, train_run
-from pipeline.store.paths import parse_run_key
+from pipeline.store.claims import claimed
+from pipeline.store.paths import curves_csv, model_folder, parse_run_key
 
 
 def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
@@ -17,19 +19,18 @@ def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
     model, train, seed = p.of_member(parse_run_key(key)[1])
     use_processes(train.processes)
     chosen = train.model_dump(exclude={"device", "threads", "processes", "deterministic"})
-    train_run(
-        *parse_run_key(key),
-        network_name=model.name,
-        options=model.options,
-        **model.model_dump(include={"init", "dropout", "frozen"}),
-        recurrence=Recurrence(**model.of_sequence),
-        recipe=Recipe(seed=seed, jitter=Jitter(**p.augment.of_images), **model.of_entry, **chosen),
-        estimator=model.estimator.model_dump(),
-        validation=p.split.validation,
-        balanced=p.split.balance != "none",
-        seed=p.augment.seed,
-        compute=Compute(train.device, train.threads, train.deterministic, p.machine.checkpoint_minutes),
-    )
+    with claimed(*((model_folder(key), curves_csv(key)) if team_of_environment().leads else ())):
+        train_run(
+            *parse_run_key(key),
+            network_name=model.name,
+            options=model.options,
+            **model.model_dump(include={"init", "dropout", "frozen"}) | p.split.of_training,
+            recurrence=Recurrence(**model.of_sequence),
+            recipe=Recipe(seed=seed, jitter=Jitter(**p.augment.of_images), **model.of_entry, **chosen),
+            estimator=model.estimator.model_dump(),
+            seed=p.augment.seed,
+            compute=Compute(train.device, train.threads, train.deterministic, p.machine.checkpoint_minutes),
+        )
 
 
 if __name__ == "__main__":

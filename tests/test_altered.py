@@ -1,5 +1,7 @@
 """Where the samples of altered blocks come from, by what is heard in them; and what is refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from made import RATE, noise, silence, store_clips, tone
@@ -117,7 +119,7 @@ def test_recordings_are_read_from_the_file_and_nothing_is_altered(monkeypatch):
 
 def test_long_clips_are_refused_only_where_they_are_altered():
     clips = store_clips("made", {"a.wav": noise(-20, 1)})
-    long = [clips[0].__class__(**{**vars(clips[0]), "seconds": 600.1})]
+    long = [clips[0].__class__(**{**dataclasses.asdict(clips[0]), "seconds": 600.1})]
     refuse_long(long, variants=(RECORDING,))
     refuse_long(clips, variants=nine_variants())
     with pytest.raises(CorpusError, match=r"made/a\.wav: 600 s, and clips of up to 600 s can be altered: set augment"):

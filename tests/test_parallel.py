@@ -1,11 +1,13 @@
 """Jobs in threads give what a plain loop gives, and stay few."""
 
 import os
+import re
 import threading
 import time
 
 import pytest
 
+from pipeline.errors import WorkerError
 from pipeline.parallel import JOBS_PER_WORKER, in_order
 
 
@@ -96,3 +98,16 @@ def test_no_thread_outlives_a_consumer_that_leaves():
     for thread in set(threading.enumerate()) - before:
         thread.join(timeout=5)
         assert not thread.is_alive()
+
+
+def test_a_killed_worker_names_what_was_worked_on():
+    waits, dies = "__import__('time').sleep(0.05)", "__import__('os').kill(__import__('os').getpid(), 9)"
+    jobs = [(dies if i == 4 else waits, {"clip": f"clip{i}"}) for i in range(9)]
+    results = in_order(eval, jobs, n_workers=2, in_processes=True, name=lambda _, names: names["clip"])
+    with pytest.raises(WorkerError) as error:
+        list(results)
+    named = re.findall(r"clip\d", str(error.value))
+    assert "clip4" in named
+    assert len(named) <= 2
+    assert "machine.workers" in str(error.value)
+    assert "\n" not in str(error.value)

@@ -1,5 +1,6 @@
 """Recurrent heads: what only the order tells is learnt, saved and loaded, and what does not fit is refused."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +91,10 @@ def test_only_the_chosen_side_is_learnt_from():
     )
     assert all(np.array_equal(one[key], same[key]) for key in one)
     np.testing.assert_allclose(one["scale.mean"], values[there].mean(axis=0))
-    renamed = [SplitRow(**{**vars(row), "side": "validation" if row.side == "test" else row.side}) for row in fold.rows]
+    renamed = [
+        SplitRow(**{**dataclasses.asdict(row), "side": "validation" if row.side == "test" else row.side})
+        for row in fold.rows
+    ]
     own = fit_sequences(values, Fold(renamed, fold.classes), kind="lstm", options=QUICK, seed=0, side="validation")
     np.testing.assert_allclose(own.scale.mean, values[~there].mean(axis=0))
 
@@ -133,7 +137,7 @@ def test_another_process_gives_the_same_logits(tmp_path):
     head = fit_sequences(values, fold, kind="bilstm", options=QUICK, seed=0)
     np.savez(tmp_path / "head.npz", **head.to_arrays())
     np.save(tmp_path / "values.npy", values)
-    told = {"about": head.about, "rows": [vars(row) for row in fold.rows], "classes": fold.classes}
+    told = {"about": head.about, "rows": [dataclasses.asdict(row) for row in fold.rows], "classes": fold.classes}
     (tmp_path / "told.json").write_text(json.dumps(told))
     subprocess.run(
         [sys.executable, "-c", IN_A_NEW_PROCESS, tmp_path], env={"PYTHONPATH": str(SOURCES)}, check=True, timeout=120
@@ -179,6 +183,9 @@ def test_what_cannot_be_fitted_or_answered_is_refused():
 
 def test_a_split_that_tears_clips_is_refused():
     fold, values = order_task(12)
-    rows = [SplitRow(**{**vars(row), "side": "dropped"}) if index == 1 else row for index, row in enumerate(fold.rows)]
+    rows = [
+        SplitRow(**{**dataclasses.asdict(row), "side": "dropped"}) if index == 1 else row
+        for index, row in enumerate(fold.rows)
+    ]
     with pytest.raises(SplitError, match=r"blocks of made/rising0 are on the sides dropped and test"):
         fit_sequences(values, Fold(rows, fold.classes), kind="lstm", options=QUICK, seed=0)

@@ -195,6 +195,17 @@ def test_params_are_the_sections_that_the_script_reads(stage):
 
 
 @pytest.mark.parametrize("stage", PIPELINE)
+def test_a_stage_claims_what_it_writes(stage):
+    tree = ast.parse((ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "claimed"]
+    key = HEAD_KEY if stage == "train_head" else KEY
+    names = {**vars(paths), "corpus": CORPUS, "member": MEMBER, "fold": FOLD, "key": key, "int": str}
+    assert len(calls) == 1
+    claimed = eval(f"({', '.join(map(ast.unparse, calls[0].args))},)", names)
+    assert set(claimed) == set(WRITES[stage])
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
 def test_a_stage_script_is_thin(stage):
     lines = (ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8").splitlines()
     assert len([line for line in lines if line.strip()]) <= 30

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -79,13 +78,13 @@ def sources(
         if variant.number
     )
     with contextlib.closing(
-        in_order(_alter, jobs, n_workers=n_workers, in_processes=True, ahead=ALTERED_AHEAD)
+        in_order(_alter, jobs, n_workers=n_workers, in_processes=True, ahead=ALTERED_AHEAD, name=_name)
     ) as altered:
         for clip, variant, own in groups:
             if variant.number == 0:
                 yield Source(audio=audio, clip=clip, variant=0, blocks=own)
                 continue
-            samples = _next(altered)
+            samples = next(altered)
             _refuse_beyond(own, len(samples))
             whole = dataclasses.replace(clip, offset=0, n_samples=len(samples))
             yield Source(audio=samples, clip=whole, variant=variant.number, blocks=own)
@@ -121,14 +120,8 @@ def _alter(samples: Samples, clip_id: str, variant: Variant, sample_rate: int, s
         raise AudioError(f"{clip_id}: {error}") from None
 
 
-def _next(altered: Iterator[Samples]) -> Samples:
-    try:
-        return next(altered)
-    except BrokenProcessPool:
-        raise AudioError(
-            "a process that altered sound was ended from outside, as the system does when memory is short: lower "
-            "machine.workers"
-        ) from None
+def _name(_: Samples, clip_id: str, variant: Variant, *__: int) -> str:
+    return f"{clip_id} (variant {variant.number})"
 
 
 def _known(of_number: Mapping[int, Variant], number: int, clip_id: str) -> Variant:

@@ -3,6 +3,7 @@
 import functools
 import math
 import warnings
+from array import array
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -20,9 +21,11 @@ Flags = NDArray[np.bool_]
 NUISANCES = ("clip_seconds", "block_lufs", "bandwidth_hz", "floor_db", "padding")
 THUMBNAIL_CELLS = 14  # along each side: coarse enough to hold no texture, only where there is energy
 LOWEST_LUFS = -70.0  # the absolute gate of ITU-R BS.1770-5: what is quieter has no loudness
+N_COLOURS = THUMBNAIL_CELLS**2 * 3  # values of a thumbnail of an image
 DECIMALS = 6  # of a probability
 TOLERANCE = 1e-10  # of the largest part of the gradient
 MAX_ITERATIONS = 1000
+ROWS_AT_ONCE = 4096
 
 
 def nuisance_facts(clips: Sequence[Clip], blocks: Sequence[Block], gains: Sequence[Gain]) -> Floats:
@@ -87,8 +90,12 @@ def thumbnails(blocks: Iterable[NDArray[Any]]) -> NDArray[np.float32]:
         If a block is neither.
     """
     with threadpool_limits(limits=1, user_api="blas"):  # products this small lose by threads, much on a busy machine
-        rows = [_shrink(block) for batch in blocks for block in (batch if batch.ndim == 4 else [batch])]
-    return np.stack(rows) if rows else np.empty((0, THUMBNAIL_CELLS**2 * 3), dtype=np.float32)
+        values, n_rows = array("f"), 0  # grows where it is: a list of rows would be in memory twice at its end
+        for batch in blocks:
+            for block in batch if batch.ndim == 4 else [batch]:
+                values.frombytes(_shrink(block).tobytes())
+                n_rows += 1
+    return np.frombuffer(values, dtype=np.float32).reshape(n_rows, len(values) // n_rows if n_rows else N_COLOURS)
 
 
 def fit_predict(features: NDArray[Any], labels: Integers, train: Flags, *, n_classes: int) -> Floats:
@@ -131,15 +138,18 @@ def fit_predict(features: NDArray[Any], labels: Integers, train: Flags, *, n_cla
     from sklearn.linear_model import LogisticRegression
 
     with threadpool_limits(limits=1):
-        standard = _standardise(features, train)
+        centre, scale = _standard(features, train)
         # Newton's method goes to the optimum within 1e-8; L-BFGS, scikit-learn's usual solver, stops well before it, at
         # a place that depends on last digits.
         model = LogisticRegression(solver="newton-cg", class_weight="balanced", tol=TOLERANCE, max_iter=MAX_ITERATIONS)
         with warnings.catch_warnings():
             # where nothing but rounding is left to gain, no step is found
             warnings.filterwarnings("ignore", "(?i).*line search")
-            model.fit(standard[train], labels[train])
-        probabilities[:, learnt] = model.predict_proba(standard).round(DECIMALS)
+            model.fit(_standardised(features[train], centre, scale), labels[train])
+        for first in range(0, len(labels), ROWS_AT_ONCE):
+            some = slice(first, first + ROWS_AT_ONCE)
+            standard = _standardised(features[some], centre, scale)
+            probabilities[some, learnt] = model.predict_proba(standard).round(DECIMALS)
     return probabilities
 
 
@@ -237,20 +247,27 @@ def _shares(n_pixels: int, n_channels: int) -> Floats:
     return np.kron(np.maximum(shared, 0), np.eye(n_channels))
 
 
-def _standardise(features: NDArray[Any], train: Flags) -> Floats:
-    """Bring each column to mean 0 and deviation 1 on the training rows; to 0 everywhere where it is constant there."""
-    values = np.asarray(features, dtype=np.float64)
-    if bad := int((~np.isfinite(values)).any(axis=1).sum()):
+def _standard(features: NDArray[Any], train: Flags) -> tuple[Floats, Floats]:
+    """What brings each column to mean 0 and deviation 1 on the training rows, to 0 where it is constant there."""
+    finite = np.concatenate(
+        [np.isfinite(features[i : i + ROWS_AT_ONCE]).all(axis=1) for i in range(0, len(features), ROWS_AT_ONCE)]
+    )
+    if bad := int((~finite).sum()):
         raise MetricsError(
-            f"{bad} of {len(values)} rows of features hold NaN or infinity: run `dvc repro -f` on their stage"
+            f"{bad} of {len(features)} rows of features hold NaN or infinity: run `dvc repro -f` on their stage"
         )
-    known = values[train]
+    known = np.asarray(features[train], dtype=np.float64)
     mean, deviation = known.mean(axis=0), known.std(axis=0)
     # what was averaged in float32 is constant to 1e-7 of its size; scaled up, that rounding would be a column of noise
-    varies = deviation > 1e-6 * np.abs(known).max(axis=0)
-    scale = np.where(varies, 1 / np.where(varies, deviation, 1), 0)
-    standard: Floats = (values - mean) * scale
-    return standard
+    varies = deviation > 1e-6 * np.maximum(known.max(axis=0), -known.min(axis=0))
+    return mean, np.where(varies, 1 / np.where(varies, deviation, 1), 0)
+
+
+def _standardised(features: NDArray[Any], centre: Floats, scale: Floats) -> Floats:
+    values = np.array(features, dtype=np.float64)  # a copy, changed in place
+    values -= centre
+    values *= scale
+    return values
 
 
 def _count_classes(labels: Integers, train: Flags, *, n_classes: int) -> NDArray[np.intp]:

@@ -289,11 +289,16 @@ def restore() -> None:
 
 
 @app.command()
-def doctor() -> None:
-    """Check that the installed packages go together: torch and torchvision must be a matching pair."""
-    from pipeline.models.networks import network_names
+def doctor(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only look: say what would be mended.")] = False,
+) -> None:
+    """Bring a project back after a kill or a bad disk, and check packages. Exit status 1 if not all is well then."""
+    from pipeline.doctor import examine
 
-    answer(f"torch and torchvision match: {len(network_names())} networks to choose from")
+    text, is_well = examine(mend=not dry_run)
+    answer(text)
+    if not is_well:
+        raise typer.Exit(1)
 
 
 Root = Annotated[Path | None, typer.Option(help="Where the corpora's folders lie.", show_default="data.root")]

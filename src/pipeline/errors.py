@@ -7,6 +7,7 @@ PipelineError
 ├── AudioError     one recording cannot be read; collect records it as rejected and goes on
 ├── StoreError     a file between stages is missing, half-written, damaged or from other sources
 ├── SplitError     the blocks cannot be dealt to sides as asked without leaving a class out or leaking
+├── WorkerError   a process that worked on clips was killed
 ├── ModelError     a network, its starting weights or a checkpoint cannot be used
 ├── MetricsError   predictions from which no number may be written
 ├── CompareError   two results that were not measured on the same test
@@ -46,6 +47,10 @@ class StoreError(PipelineError):
 
 class SplitError(PipelineError):
     """The blocks cannot be dealt to sides as asked."""
+
+
+class WorkerError(PipelineError):
+    """A process that worked on clips did not end by itself; the message names what was worked on."""
 
 
 class ModelError(PipelineError):

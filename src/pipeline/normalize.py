@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,9 @@ from pipeline.store.arrays import open_arrays
 from pipeline.store.paths import blocks_csv, clips_csv, clips_h5, loudness_csv
 from pipeline.store.sound import blocks_in_order, clip_pieces, read_run
 from pipeline.store.tables import Block, Clip, Gain, read_keyed, read_rows, write_rows
+
+# The blocks of a clip, its measurement as a whole, and theirs.
+_Measured = tuple[Sequence[Block], Measurement, list[Measurement]]
 
 
 def normalize_corpus(
@@ -48,30 +51,29 @@ def normalize_corpus(
         jobs = ((source.audio, source.clip, source.blocks, sample_rate) for source in given)
         results = in_order(_measure_clip, jobs, n_workers=n_workers, ahead=jobs_ahead(variants))
         unit = "clips" if len(variants) == 1 else "variants of clips"
-        measured = list(track(results, label=f"normalise {corpus}", total=n_sources, unit=unit))
-    corpus_level = add_up([whole for own, whole, _ in measured if own[0].variant == 0])
-    gains = []
-    for own, whole, parts in measured:
-        for block, part in zip(own, parts, strict=True):
-            reference = {"none": None, "block": part, "clip": whole, "corpus": corpus_level}[scope]
-            gains.append(
-                gain_of(
-                    block.block_id,
-                    part,
-                    reference,
-                    method=method,
-                    target_db=target_db,
-                    max_gain_db=max_gain_db,
-                    limit_peak=limit_peak,
-                )
+        measured: Iterable[_Measured] = track(results, label=f"normalise {corpus}", total=n_sources, unit=unit)
+        corpus_level = None
+        if scope == "corpus":  # what all share is known at the end: all are kept till then
+            measured = list(measured)
+            corpus_level = add_up([whole for own, whole, _ in measured if own[0].variant == 0])
+        gains = [
+            gain_of(
+                block.block_id,
+                part,
+                {"none": None, "block": part, "clip": whole, "corpus": corpus_level}[scope],
+                method=method,
+                target_db=target_db,
+                max_gain_db=max_gain_db,
+                limit_peak=limit_peak,
             )
+            for own, whole, parts in measured
+            for block, part in zip(own, parts, strict=True)
+        ]
     write_rows(loudness_csv(corpus), Gain, gains)
     return gains
 
 
-def _measure_clip(
-    audio: Any, clip: Clip, blocks: Sequence[Block], sample_rate: int
-) -> tuple[Sequence[Block], Measurement, list[Measurement]]:
+def _measure_clip(audio: Any, clip: Clip, blocks: Sequence[Block], sample_rate: int) -> _Measured:
     """Give a clip's blocks, its measurement as a whole, and theirs; a clip that is filled up is its one block."""
     try:
         return _measure(audio, clip, blocks, sample_rate)

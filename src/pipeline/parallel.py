@@ -4,7 +4,10 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
+
+from pipeline.errors import WorkerError
 
 Result = TypeVar("Result")
 JOBS_PER_WORKER = 4  # begun or waiting to be taken; a slow consumer holds the jobs up
@@ -17,6 +20,7 @@ def in_order(
     n_workers: int,
     in_processes: bool = False,
     ahead: int = JOBS_PER_WORKER,
+    name: Callable[..., str] | None = None,
 ) -> Generator[Result]:
     """Yield `function(*job)` of every job, in the order of the jobs, while those after it are worked on.
 
@@ -35,24 +39,43 @@ def in_order(
         for work that lets no other thread run. The function, the jobs and the results travel between them.
     ahead
         Fewer where jobs or results are large.
+    name
+        What to call a job, from its arguments, where a process that worked on it was killed.
+
+    Raises
+    ------
+    WorkerError
+        If a process was killed, naming the jobs that were worked on.
     """
     if n_workers == 1:
         for job in jobs:
             yield function(*job)
         return
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque[tuple[str, Future[Result]]] = deque()
     pool: Executor | None = None
     try:
         for job in jobs:
             pool = pool or _pool(n_workers, in_processes=in_processes)
-            waiting.append(pool.submit(function, *job))
+            waiting.append((name(*job) if name else "", pool.submit(function, *job)))
             if len(waiting) == ahead * n_workers:
-                yield waiting.popleft().result()
+                yield waiting[0][1].result()
+                waiting.popleft()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting[0][1].result()
+            waiting.popleft()
+    except BrokenProcessPool:
+        begun = [called for called, future in waiting if not _is_done(future)][:n_workers]
+        raise WorkerError(
+            f"a worker process was killed (out of memory?) while {', '.join(begun)} {'were' if begun[1:] else 'was'} "
+            "worked on: free memory, or lower machine.workers"
+        ) from None
     finally:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
+
+
+def _is_done(future: Future[Any]) -> bool:
+    return future.done() and not isinstance(future.exception(), BrokenProcessPool)
 
 
 def _pool(n_workers: int, *, in_processes: bool) -> Executor:

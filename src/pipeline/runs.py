@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -27,8 +27,9 @@ from pipeline.models.preparation import fit_preparation, input_shape_of
 from pipeline.models.recurrent import NO_RECURRENCE, Recurrence, SequenceNetwork, start_classifier
 from pipeline.models.weights import read_weights
 from pipeline.sequences import count_gapped, order_clips
+from pipeline.store.claims import when_in_place
 from pipeline.store.files import write_json
-from pipeline.store.folds import Fold, read_fold, write_outputs
+from pipeline.store.folds import Fold, read_fold, write_outputs_in_parts
 from pipeline.store.paths import (
     RESUME,
     SPECTROGRAMS_LIST,
@@ -235,7 +236,7 @@ def train_run(
         if team.leads:
             save_model(model_folder(key), network, card, preparation)
             write_json(model_folder(key) / "provenance.json", about)
-            keeper.remove()
+            when_in_place(keeper.remove)
 
 
 def _not_noted(_point: CurvePoint) -> None:
@@ -298,10 +299,20 @@ def predict_run(fold_index: int, member: str, *, compute: Compute) -> None:
             network, images, everything, preparation=preparation, device=device, n_images=PREDICT_BATCH
         )
         n_batches = len(places) if in_order else -(-len(fold.rows) // PREDICT_BATCH)
-        results = list(track(outputs, label=f"predict {key}", total=n_batches, unit="clips" if in_order else "batches"))
-    back = np.argsort(np.concatenate(places))
-    logits, features = (np.concatenate(parts)[back] for parts in zip(*results, strict=True))
-    _write_outputs(key, fold, card, {"logits": logits, "features": features})
+        results = track(outputs, label=f"predict {key}", total=n_batches, unit="clips" if in_order else "batches")
+        parts = ({"logits": logits, "features": features} for logits, features in results)
+        _write_outputs(key, fold, card, _in_order_of_rows(parts, np.concatenate(places)))
+
+
+def _in_order_of_rows(
+    parts: Iterable[Mapping[str, NDArray[np.float32]]], rows: NDArray[np.int64]
+) -> Iterable[Mapping[str, NDArray[np.float32]]]:
+    """Put what was made of some rows, one after the other, into the order of the rows: as it comes, if it is that."""
+    if (rows == np.arange(len(rows))).all():
+        return parts
+    held = list(parts)
+    back = np.argsort(rows)
+    return [{name: np.concatenate([part[name] for part in held])[back] for name in held[0]}]
 
 
 def _predict_estimator(fold: Fold, key: str) -> None:
@@ -312,7 +323,7 @@ def _predict_estimator(fold: Fold, key: str) -> None:
         _refuse_other_representation(key, card, images)
         block_ids = [row.block_id for row in fold.rows]
         logits, features = outputs_of_member(estimator, preparation, images, block_ids, label=f"predict {key}")
-    _write_outputs(key, fold, card, {"logits": logits, "features": features})
+    _write_outputs(key, fold, card, [{"logits": logits, "features": features}])
 
 
 def _refuse_other_classes(key: str, card: ModelCard | EstimatorCard, fold: Fold) -> None:
@@ -328,7 +339,7 @@ def _refuse_other_representation(key: str, card: ModelCard | EstimatorCard, imag
 
 
 def _write_outputs(
-    key: str, fold: Fold, card: ModelCard | EstimatorCard, values: Mapping[str, NDArray[np.float32]]
+    key: str, fold: Fold, card: ModelCard | EstimatorCard, parts: Iterable[Mapping[str, NDArray[np.float32]]]
 ) -> None:
     about = {name: value for name, value in dataclasses.asdict(card).items() if name != "representation"}
-    write_outputs(outputs_h5(key), fold, values, about=about)
+    write_outputs_in_parts(outputs_h5(key), fold, parts, about=about)

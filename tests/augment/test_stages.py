@@ -1,5 +1,6 @@
 """Altered sound through the stages as they run: what each fold learns from, and that nothing else meets it."""
 
+import dataclasses
 import importlib.util
 import json
 from collections import Counter
@@ -213,7 +214,7 @@ def test_an_altered_block_that_was_written_into_the_split_is_refused(project, mo
     rows = read_rows(SPLIT, SplitRow)
     altered = read_rows(VARIANTS, Block)[0]
     changed = {"block_id": altered.block_id, "clip_id": altered.clip_id, "fold": 0, "side": side}
-    write_rows(SPLIT, SplitRow, [*rows, SplitRow(**{**vars(rows[0]), **changed})])
+    write_rows(SPLIT, SplitRow, [*rows, SplitRow(**{**dataclasses.asdict(rows[0]), **changed})])
     with pytest.raises(SplitError, match="is in the split or listed twice"):
         trained_on(monkeypatch, 0)
 
@@ -225,7 +226,7 @@ def test_a_clip_that_was_written_onto_a_second_side_is_refused(project, monkeypa
     stage("split_blocks")
     rows = read_rows(SPLIT, SplitRow)
     (at, torn) = next((i, row) for i, row in enumerate(rows) if row.side == "train" and row.fold == 2)
-    rows[at] = SplitRow(**{**vars(torn), "side": side})
+    rows[at] = SplitRow(**{**dataclasses.asdict(torn), "side": side})
     write_rows(SPLIT, SplitRow, rows)
     with pytest.raises(SplitError, match=f"fold 2: {torn.clip_id}: .* would hold what is judged"):
         trained_on(monkeypatch, 2)

@@ -1,5 +1,6 @@
 """A clip's probabilities along its time: which blocks, whose outputs, the running mean, and where lines are drawn."""
 
+import dataclasses
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -83,7 +84,9 @@ def test_probabilities_are_those_at_the_temperature_of_the_validation_side():
     run_stages("slice.slide_seconds=0.1")
     rows = read_rows(SPLIT, SplitRow)
     aside = [row.block_id for row in rows if row.clip_id == LEARNT][:12]
-    moved = [SplitRow(**vars(row) | {"side": "validation"}) if row.block_id in aside else row for row in rows]
+    moved = [
+        SplitRow(**dataclasses.asdict(row) | {"side": "validation"}) if row.block_id in aside else row for row in rows
+    ]
     write_rows(SPLIT, SplitRow, moved)
     # odds of 9 where 3 of 4 are right have to be odds of 3: temperature 2
     write_logits("0-a", {CLIP: [9.0] * 21, LEARNT: [9.0] * 9 + [1 / 9] * 3 + [1.0] * 9})
@@ -104,7 +107,11 @@ def test_of_a_clip_on_two_sides_only_the_tested_blocks_are_shown():
     run_stages()
     rows = read_rows(SPLIT, SplitRow)
     first = next(row for row in rows if row.clip_id == CLIP)
-    write_rows(SPLIT, SplitRow, [SplitRow(**{**vars(row), "side": "train"}) if row == first else row for row in rows])
+    write_rows(
+        SPLIT,
+        SplitRow,
+        [SplitRow(**{**dataclasses.asdict(row), "side": "train"}) if row == first else row for row in rows],
+    )
     write_logits("0-a", {CLIP: [99.0, 3.0, 1.0]})
     course = course_of(CLIP)
     np.testing.assert_allclose(course.middles, [2, 3])
@@ -184,6 +191,8 @@ def test_the_command_draws_and_says_what_was_answered(monkeypatch, capsys):
         draw_probabilities(CLIP, run="9-a")
     write_logits("0-a", {})
     rows = read_rows(SPLIT, SplitRow)
-    write_rows(SPLIT, SplitRow, [SplitRow(**{**vars(row), "block_id": f"{row.block_id}0"}) for row in rows])
+    write_rows(
+        SPLIT, SplitRow, [SplitRow(**{**dataclasses.asdict(row), "block_id": f"{row.block_id}0"}) for row in rows]
+    )
     with pytest.raises(Exception, match=r"has no row|it is of another split"):
         draw_probabilities(CLIP)

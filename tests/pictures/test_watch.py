@@ -51,7 +51,7 @@ def test_a_growing_table_is_read_without_its_last_half_line():
         table.append(point(0.5))
         assert read_growing(path, CurvePoint) == [point(0.5)]
         table.append(point(1.0))
-        whole = path.read_bytes()
+    whole = path.read_bytes()
     for cut in range(len(whole)):
         path.write_bytes(whole[:cut])
         n_lines = whole[:cut].count(b"\n")

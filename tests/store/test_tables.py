@@ -21,10 +21,13 @@ from pipeline.store.tables import (
     LiveTable,
     Recall,
     Rejected,
+    growing_of,
     guard,
     read_all,
+    read_growing,
     read_keyed,
     read_rows,
+    tables_in,
     unguard,
     write_rows,
 )
@@ -210,10 +213,25 @@ def point(**changes):
 def test_a_live_table_can_be_read_after_every_row(tmp_path):
     path = tmp_path / "curves" / "live.csv"
     with LiveTable(path, CurvePoint) as table:
-        assert read_rows(path, CurvePoint) == []
+        assert read_growing(path, CurvePoint) == []
         for i in range(3):
             table.append(point(iteration=i))
-            assert read_rows(path, CurvePoint) == [point(iteration=k) for k in range(i + 1)]
+            assert read_growing(path, CurvePoint) == [point(iteration=k) for k in range(i + 1)]
+            assert not path.exists()  # it stands for a whole table
+    assert read_rows(path, CurvePoint) == [point(iteration=k) for k in range(3)]
+    assert [one.name for one in path.parent.iterdir()] == ["live.csv"]
+
+
+def test_a_live_table_that_breaks_off_keeps_the_whole_one_before_and_can_be_read(tmp_path):
+    path = tmp_path / "live.csv"
+    with LiveTable(path, CurvePoint) as table:
+        table.append(point(loss=1.0))
+    with pytest.raises(ValueError, match="mine"), LiveTable(path, CurvePoint) as table:
+        table.append(point(loss=2.0))
+        raise ValueError("mine")
+    assert read_rows(path, CurvePoint) == [point(loss=1.0)]
+    assert read_growing(path, CurvePoint) == [point(loss=2.0)]
+    assert tables_in(tmp_path) == [path]
 
 
 def test_a_live_table_starts_anew(tmp_path):
@@ -229,9 +247,10 @@ def test_a_live_table_that_cannot_be_started_is_named(tmp_path):
         pytest.fail("there is nowhere to write")
 
 
-def test_a_live_table_that_cannot_be_begun_on_a_full_disk_is_named():
-    with pytest.raises(StoreError, match=r"/dev/full: cannot be written \(No space left on device\)"):
-        LiveTable(Path("/dev/full"), CurvePoint).__enter__()
+def test_a_live_table_that_cannot_be_begun_on_a_full_disk_is_named(tmp_path):
+    growing_of(tmp_path / "live.csv").symlink_to("/dev/full")
+    with pytest.raises(StoreError, match=r"live\.csv: cannot be written \(No space left on device\)"):
+        LiveTable(tmp_path / "live.csv", CurvePoint).__enter__()
 
 
 def test_a_live_table_whose_disk_fills_up_is_named(tmp_path):
@@ -241,4 +260,4 @@ def test_a_live_table_whose_disk_fills_up_is_named(tmp_path):
             os.dup2(full.fileno(), table._file.fileno())
         with pytest.raises(StoreError, match=r"live\.csv: cannot be written \(No space left on device\)"):
             table.append(point(iteration=2))
-    assert read_rows(tmp_path / "live.csv", CurvePoint) == [point()]
+    assert read_growing(tmp_path / "live.csv", CurvePoint) == [point()]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -23,12 +24,12 @@ from types import MappingProxyType
 
 import numpy as np
 import soundfile
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from pipeline.corpora.crowd_recording import record, set_loudness
 from pipeline.corpora.crowd_scene import MIX_DB, draw_venue, mix_crowd
-from pipeline.errors import CorpusError
+from pipeline.errors import CorpusError, StoreError
+from pipeline.parallel import in_order
 
 LICENCE = "CC0-1.0"
 SOURCE = "emospec synthesize_demo"  # in every row of clips.csv: by it the folder's own files are known again
@@ -123,19 +124,29 @@ def synthesize_demo(
     """
     conditions = draw_conditions(clips, seed=seed, min_seconds=min_seconds, max_seconds=max_seconds)
     _own_files(folder)  # refuse before the work, not after it
-    making = folder.with_name(f".{folder.name}.making-{os.getpid()}")
+    _remove_leftovers(folder)
+    making, before = (folder.with_name(f".{folder.name}.{name}-{os.getpid()}") for name in ("making", "before"))
     try:
         making.mkdir(parents=True)
-        Parallel(n_jobs=min(n_workers, len(conditions)))(
-            delayed(_write_clip)(making / condition.path, condition, seed=seed) for condition in conditions
-        )
+        jobs = ((making / condition.path, condition, seed) for condition in conditions)
+        workers = min(n_workers, len(conditions))
+        for _ in in_order(_write_clip, jobs, n_workers=workers, in_processes=True, name=_name):
+            pass
         _write_table(making / "clips.csv", conditions)
-        _remove(folder)
+        if folder.exists():
+            folder.rename(before)
         making.rename(folder)
     finally:
-        if making.exists():
-            _remove(making)
+        shutil.rmtree(making, ignore_errors=True)
+        shutil.rmtree(before, ignore_errors=True)
     return folder / "clips.csv"
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left beside the folder."""
+    for name in ("making", "before"):
+        for path in folder.parent.glob(f".{folder.name}.{name}-*"):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def draw_conditions(clips: Mapping[str, int], *, seed: int, min_seconds: float, max_seconds: float) -> list[Condition]:
@@ -253,11 +264,28 @@ def _generator(seed: int, purpose: int, label: str, number: int) -> np.random.Ge
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
-def _write_clip(path: Path, condition: Condition, *, seed: int) -> None:
+def _name(_: Path, condition: Condition, __: int) -> str:
+    return condition.path
+
+
+def _write_clip(path: Path, condition: Condition, seed: int) -> None:
     path.parent.mkdir(exist_ok=True)  # another process may have made it
     container, subtype = ENCODINGS[condition.encoding]
     sound = render_clip(condition, seed=seed)
-    soundfile.write(path, sound, condition.sample_rate, subtype=subtype, format=container)
+    try:
+        soundfile.write(path, sound, condition.sample_rate, subtype=subtype, format=container)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise StoreError(f"{path}: cannot be written ({_reason(path, error)}); what was there is unchanged") from None
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """What libsndfile calls a system error, by trying to write as much without it."""
+    try:
+        with path.with_suffix(".probe").open("wb") as file:
+            file.write(bytes(2**20))
+    except OSError as found:
+        return found.strerror or str(found)
+    return " ".join(str(error).split())
 
 
 def _write_table(path: Path, conditions: list[Condition]) -> None:
@@ -293,13 +321,3 @@ def _is_own_path(path: str) -> bool:
     """Tell whether a path from a table is one that `draw_conditions` gives: LABEL/NAME, and nowhere else."""
     parts = PurePosixPath(path).parts
     return len(parts) == 2 and parts[0] in EVENT_KINDS and parts[1].startswith(EVENT_KINDS[parts[0]])
-
-
-def _remove(folder: Path) -> None:
-    """Delete what an earlier call wrote, and the folders that this leaves empty."""
-    for path in _own_files(folder):
-        path.unlink()
-    for path in sorted((p for p in folder.rglob("*") if p.is_dir()), reverse=True):
-        path.rmdir()
-    if folder.exists():
-        folder.rmdir()

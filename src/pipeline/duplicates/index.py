@@ -20,7 +20,7 @@ MOST_REPEATS = 4  # entries of one clip with one sub-fingerprint: those of sound
 LEAST_VOTES = 3
 SLACK = 2  # frames: how far apart votes for one offset may lie
 MOST_OFFSETS = 8  # of one pair of clips, those with most votes
-ENTRIES_AT_ONCE = 2**22
+ENTRIES_AT_ONCE = 2**18
 _SHIFT = np.int64(2**26)  # above twice the frames of the longest clip: 93 hours
 
 
@@ -63,15 +63,16 @@ def find_candidates(
 
 def _entries(prints: Sequence[Fingerprint]) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32]]:
     """Sub-fingerprint, clip and frame of each entry, (n,) each, by clip and frame."""
-    keys, clips, frames = [np.zeros(0, np.uint32)], [np.zeros(0, np.int32)], [np.zeros(0, np.int32)]
-    for number, own in enumerate(prints):
+    frames = []
+    for own in prints:
         chosen = own.informative.copy()
         chosen[1:] &= ~own.informative[:-1] | (own.bits[1:] != own.bits[:-1])  # of a run the first
-        frame = np.flatnonzero(chosen).astype(np.int32)
-        keys.append(own.bits[frame])
-        clips.append(np.full(len(frame), number, dtype=np.int32))
-        frames.append(frame)
-    return np.concatenate(keys), np.concatenate(clips), np.concatenate(frames)
+        frames.append(np.flatnonzero(chosen).astype(np.int32))
+    keys = [own.bits[frame] for own, frame in zip(prints, frames, strict=True)]
+    key = np.concatenate([np.zeros(0, np.uint32), *keys])
+    del keys  # there are as many entries as frames of all sound: no more copies than needed
+    clip = np.repeat(np.arange(len(prints), dtype=np.int32), [len(frame) for frame in frames])
+    return key, clip, np.concatenate([np.zeros(0, np.int32), *frames])
 
 
 def _votes(

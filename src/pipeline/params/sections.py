@@ -331,6 +331,11 @@ class Split(Section):
         """How many folds it makes, where that does not depend on the recordings."""
         return {"kfold": self.n_folds ** len(self.fields), "holdout": 1, "matched": 1}.get(self.method)
 
+    @property
+    def of_training(self) -> dict[str, Any]:
+        """What training has to know of the split."""
+        return {"validation": self.validation, "balanced": self.balance != "none"}
+
 
 class Estimator(Section):
     """What can be chosen of estimators; each looks at its own keys only."""

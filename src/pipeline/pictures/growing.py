@@ -13,7 +13,7 @@ from pipeline.errors import PipelineError, ShowError
 from pipeline.params import load_params
 from pipeline.pictures.trained import keys_among
 from pipeline.store.paths import CURVES, curves_csv, parse_run_key, run_key
-from pipeline.store.tables import CurvePoint, read_growing
+from pipeline.store.tables import CurvePoint, lies_at, read_growing, tables_in
 
 COPIES = (".dvc/tmp/exps/*", ".dvc/tmp/exps/standalone/*")
 GROWING_SECONDS = 600.0  # a curve that has not grown for longer is not in progress
@@ -91,12 +91,12 @@ def chosen_runs(runs: Sequence[Followed], keys: Sequence[str]) -> list[Followed]
 
 def _runs_in(root: Path, copy: str) -> list[Followed]:
     epochs = _epochs(root)
-    there = keys_among([path.stem for path in (root / CURVES).glob("*.csv")])
+    there = keys_among([path.stem for path in tables_in(root / CURVES)])
     found = []
     for key in keys_among([*dict.fromkeys([*epochs, *there])]):
         path = root / curves_csv(key)
         try:
-            age = max(time.time() - path.stat().st_mtime, 0.0)
+            age = max(time.time() - lies_at(path).stat().st_mtime, 0.0)
         except FileNotFoundError:  # DVC takes it away before a run starts
             age = float("inf")
         found.append(

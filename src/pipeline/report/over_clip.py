@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.errors import StoreError
 from pipeline.report.axes import Tick, linear_ticks
 from pipeline.report.curves import Line
 from pipeline.report.scores import Score
+from pipeline.store.paths import PLOTS
 from pipeline.store.tables import OverClip
 
 GOING = "going"
@@ -37,10 +39,20 @@ class RuleRow:
 
 
 def over_clip_page(rows: Sequence[OverClip], *, chosen: str) -> OverClipPage | None:
-    """Arrange the rows of over_clip.csv; None where each clip is one block, so that there is nothing to draw."""
+    """Arrange the rows of over_clip.csv; None where each clip is one block, so that there is nothing to draw.
+
+    Raises
+    ------
+    StoreError
+        If there is a rule of which it has not as many rows as of the others.
+    """
     rules = list(dict.fromkeys(row.rule for row in rows))
     own = {rule: [row for row in rows if row.rule == rule] for rule in rules}
-    points = own[chosen]
+    points = own.get(chosen, [])
+    if not points or any(len(of_rule) != len(points) for of_rule in own.values()):
+        raise StoreError(
+            f"{PLOTS / 'over_clip.csv'}: its rules have not as many rows each: run `dvc repro -f evaluate_model`"
+        )
     first, last = points[0].seconds, points[-1].seconds
     if len(points) < 2 or last <= first:
         return None

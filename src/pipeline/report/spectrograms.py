@@ -19,7 +19,7 @@ from pipeline.features.stack import ChannelSpec
 from pipeline.report.axes import Tick, hz_ticks, linear_ticks, round_values, second_ticks, text_of
 from pipeline.store.paths import SPLIT, blocks_csv, clips_csv
 from pipeline.store.rendered import Rendered
-from pipeline.store.tables import Block, Clip, ClipAnswer, SplitRow, read_all, read_rows
+from pipeline.store.tables import Block, Clip, ClipAnswer, SplitRow, each_row, read_all
 
 CHANNEL_COLOURS = 64
 LEVELS = {"decibels": "dB re 1/Hz", "power": "dB re 1/Hz", "mfcc": "MFCC", "delta_mfcc": "per frame"}
@@ -95,10 +95,11 @@ def show_classes(sound: Sound, images: Rendered) -> list[Shown]:
     """
     clips_of: dict[str, set[str]] = {}
     blocks_of: dict[str, set[str]] = {}
-    for row in read_rows(SPLIT, SplitRow):
-        if _block(sound, row.block_id).variant == 0:
+    for row in each_row(SPLIT, SplitRow):
+        block = _block(sound, row.block_id)
+        if block.variant == 0:
             clips_of.setdefault(row.label, set()).add(row.clip_id)
-            blocks_of.setdefault(row.clip_id, set()).add(row.block_id)
+            blocks_of.setdefault(row.clip_id, set()).add(block.block_id)  # its text is in memory already
     shown = []
     for label, names in sorted(clips_of.items()):
         clip_id = _middle(sorted((_clip(sound, name).seconds, name) for name in names))[1]

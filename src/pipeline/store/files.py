@@ -5,48 +5,55 @@ import hashlib
 import json
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import StoreError
+from pipeline.store.claims import PART, as_written, cannot_be_written, hold_back, put_in_place
+
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """Yield the name of a temporary file that becomes `path` when the block ends well, and vanishes otherwise.
 
+    Of an output that a stage has claimed, it waits under that name until the stage has written all of them.
+
     Raises
     ------
     StoreError
         If the folder cannot be written, or the disk is full; what `path` held before is still there.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    waits = False
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
+        sync(temporary)
+        waits = hold_back(temporary, path)
+        if not waits:
+            put_in_place(temporary, path)
     except OSError as error:
-        raise StoreError(
-            f"{path}: cannot be written ({error.strerror or error}); what was there is unchanged"
-        ) from error
+        raise cannot_be_written(path, error) from error
+    except Exception as error:
+        # safetensors writes in Rust, whose errors of the system are no OSError, but end in its number.
+        if number := _OS_ERROR.search(str(error)):
+            raise cannot_be_written(path, OSError(int(number[1]), os.strerror(int(number[1])))) from error
+        raise
     finally:
         # The file is gone after the rename, and after a failure nothing half-written may stay.
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if not waits:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    # Some file systems cannot sync a folder. The file is there and whole all the same.
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+def sync(path: Path) -> None:
+    """Have a file's content on the disk before it gets its name."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
@@ -97,6 +104,6 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    """Hexadecimal SHA-256 of a file's bytes, as this process has written it."""
+    with as_written(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

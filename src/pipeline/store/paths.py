@@ -24,10 +24,15 @@ HEADS = Path("data/processed/heads")
 HEAD_SOURCES = HEADS / "sources"
 BASELINES = Path("data/processed/baselines")
 RESUME = Path("data/processed/resume")  # no stage's output: DVC deletes those before a stage starts
+LOCKS = Path("data/processed/locks")  # one for each output; no stage's output either
 ANSWERS = Path("data/processed/answers.csv")
 METRICS = Path("metrics/metrics.json")
 REPORT = Path("metrics/report.html")
 PLOTS = Path("metrics/plots")
+PLOT_TABLES = tuple(
+    PLOTS / f"{name}.csv"
+    for name in ("confusion_block", "confusion_clip", "learning_curves", "over_clip", "reliability", "recall")
+)
 
 
 def corpus_folder(root: str, corpus: str) -> Path:
@@ -35,9 +40,14 @@ def corpus_folder(root: str, corpus: str) -> Path:
     return Path(root) / corpus
 
 
+def clips_folder(corpus: str) -> Path:
+    """What is collected of a corpus."""
+    return CLIPS / corpus
+
+
 def clips_h5(corpus: str) -> Path:
     """Sound of every accepted clip of a corpus."""
-    return CLIPS / corpus / "clips.h5"
+    return clips_folder(corpus) / "clips.h5"
 
 
 def clips_csv(corpus: str) -> Path:
@@ -152,3 +162,8 @@ def head_outputs_h5(key: str) -> Path:
 def baselines_h5(fold: int) -> Path:
     """Class probabilities of every block under each baseline, fitted on a fold's training side."""
     return BASELINES / f"{fold}.h5"
+
+
+def lock_of(output: Path) -> Path:
+    """The lock of a stage's output."""
+    return LOCKS / f"{'+'.join(output.parts)}.lock"

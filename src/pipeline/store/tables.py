@@ -1,4 +1,7 @@
-"""The tables between stages, as CSV: one frozen row type each, read back exactly as written."""
+"""The tables between stages, as CSV: one frozen row type each, read back exactly as written.
+
+Rows are many: they have slots, and equal texts of a column are one text in memory, but those that name the row itself.
+"""
 
 import contextlib
 import csv
@@ -6,16 +9,17 @@ import dataclasses
 import io
 import re
 import typing
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TextIO, TypeVar
 
 from pipeline.errors import StoreError
-from pipeline.store.files import written_whole
+from pipeline.store.claims import PART, hold_back, put_in_place
+from pipeline.store.files import sync, written_whole
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
     """One accepted clip: where its sound lies in clips.h5 and what its corpus knows of it."""
 
@@ -36,7 +40,7 @@ class Clip:
     fields: Mapping[str, str] = field(default_factory=dict)  # speaker, group, event, ...: further columns
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Rejected:
     """A recording that was not accepted."""
 
@@ -45,7 +49,7 @@ class Rejected:
     reason: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Noted:
     """What was tolerated in a recording that was accepted."""
 
@@ -53,14 +57,14 @@ class Noted:
     note: str
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Missing:
     """A file that a published corpus should hold and its folder lacks."""
 
     path: str  # as the publisher ships it
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Block:
     """One block: samples start to start + n_samples of its clip, the clip repeated or zero-padded if it ends before."""
 
@@ -72,7 +76,7 @@ class Block:
     fill: str  # none, repeat or pad: what follows where the clip is shorter than the block
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LeftOut:
     """What slicing left out of one clip for one reason."""
 
@@ -83,7 +87,7 @@ class LeftOut:
     seconds: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Gain:
     """Loudness of one block before normalisation, and what normalisation does to it."""
 
@@ -95,7 +99,7 @@ class Gain:
     flag: str  # empty, silent, gain_capped, over_full_scale, peak_limited; several joined by +
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Duplicate:
     """Two clips that are the same recording, or share a part of one."""
 
@@ -107,7 +111,7 @@ class Duplicate:
     similarity: float  # correlation of that sound, 0 to 1
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SpectrogramFile:
     """One corpus's rendered file, by content."""
 
@@ -116,7 +120,7 @@ class SpectrogramFile:
     sha256: str  # of the pixel values, as the file itself states it
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SplitRow:
     """The side of one block in one fold."""
 
@@ -128,7 +132,7 @@ class SplitRow:
     side: str  # train, validation, test or dropped
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CurvePoint:
     """One point of a learning curve."""
 
@@ -140,7 +144,7 @@ class CurvePoint:
     uar: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
     """How many test items of one clip were answered with one class: a row of the tables behind the confusion matrices.
 
@@ -154,7 +158,7 @@ class Answer:
     n: int  # blocks; 1 where the item is the clip itself
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ClipAnswer:
     """What the model said of one test clip, and its worst block."""
 
@@ -167,7 +171,7 @@ class ClipAnswer:
     worst_block: str  # the block with the least probability of the actual class, of equals the first
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Curve:
     """One point of one run's learning curve, for the plot of them all."""
 
@@ -178,7 +182,7 @@ class Curve:
     uar: float
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OverClip:
     """The clips' answers from their first blocks alone, by one rule."""
 
@@ -190,7 +194,7 @@ class OverClip:
     going: int  # clips that have so many blocks
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Reliability:
     """How often answers of about one confidence are right."""
 
@@ -202,7 +206,7 @@ class Reliability:
     n: int
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Recall:
     """Recall of one class at one level."""
 
@@ -215,6 +219,15 @@ class Recall:
 
 
 Row = TypeVar("Row")
+# Columns whose texts are few, however many the rows.
+REPEATED = frozenset({"clip_id", "label", "corpus", "licence", "fill", "flag", "group", "side", "unit", "run", "level"})
+
+
+class _Once(dict[str, str]):
+    """Gives of equal cells one text."""
+
+    def __call__(self, cell: str) -> str:
+        return self[cell] if cell in self else self.setdefault(cell, unguard(cell))
 
 
 def _columns(kind: type[Any]) -> dict[str, Any]:
@@ -294,9 +307,20 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     StoreError
         If the file is missing, lacks a column, or holds a value that its column cannot have.
     """
+    return list(each_row(path, kind))
+
+
+def each_row(path: Path, kind: type[Row]) -> Iterator[Row]:
+    """Read the same one by one, where only some are to be kept.
+
+    Raises
+    ------
+    StoreError
+        As `read_rows` does, once it comes to what is wrong.
+    """
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return _parse(path, kind, file)
+            yield from _parse(path, kind, file)
     except FileNotFoundError:
         raise StoreError(f"{path}: missing: run `dvc repro`") from None
     except (OSError, ValueError, csv.Error) as error:
@@ -304,7 +328,7 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
 
 
 def read_growing(path: Path, kind: type[Row]) -> list[Row]:
-    """Read what a `LiveTable` has written so far; a last line that has no end yet is left for later.
+    """Read what a `LiveTable` has written so far, complete or not; a line that has no end yet is left for later.
 
     Raises
     ------
@@ -312,22 +336,22 @@ def read_growing(path: Path, kind: type[Row]) -> list[Row]:
         As `read_rows` does, but for a file that is not there or has no header yet: that has no rows.
     """
     try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        text = lies_at(path).read_bytes().decode("utf-8", "surrogateescape")
         lines = text[: text.rfind("\n") + 1]
-        return _parse(path, kind, io.StringIO(lines, newline="")) if lines else []
+        return list(_parse(path, kind, io.StringIO(lines, newline=""))) if lines else []
     except FileNotFoundError:
         return []
     except (OSError, ValueError, csv.Error) as error:
         raise StoreError(f"{path}: cannot be read ({error}): run `dvc repro -f` on the stage that writes it") from None
 
 
-def _parse(path: Path, kind: type[Row], file: TextIO) -> list[Row]:
-    columns = _columns(kind)
+def _parse(path: Path, kind: type[Row], file: TextIO) -> Iterator[Row]:
+    columns = {name: _Once() if name in REPEATED else convert for name, convert in _columns(kind).items()}
     reader = csv.reader(file)
     header = [unguard(name) for name in next(reader, [])]
     if missing := [name for name in columns if name not in header]:
         raise StoreError(f"{path}: no column {', '.join(missing)}: run `dvc repro -f` on the stage that writes it")
-    return [_row(kind, columns, dict(zip(header, line, strict=True))) for line in reader]
+    yield from (_row(kind, columns, dict(zip(header, line, strict=True))) for line in reader)
 
 
 def _row(kind: type[Row], columns: Mapping[str, Any], cells: Mapping[str, str]) -> Row:
@@ -365,7 +389,11 @@ def read_all(paths: Sequence[Path], kind: type[Row]) -> list[Row]:
 
 
 class LiveTable:
-    """A table that can be read while it grows: every row is on disk as soon as it is known."""
+    """A table that can be read while it grows (`read_growing`): every row is on disk as soon as it is known.
+
+    It grows under a name of its own, and takes its place when it is complete. After a failure it stays there, to be
+    looked at, until the next begins.
+    """
 
     def __init__(self, path: Path, kind: type[Any]) -> None:
         self._path = path
@@ -373,18 +401,28 @@ class LiveTable:
 
     def __enter__(self) -> Self:
         """Start the table anew, with its header."""
+        growing = growing_of(self._path)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("w", newline="", encoding="utf-8", errors="surrogateescape")
+            self._file = growing.open("w", newline="", encoding="utf-8", errors="surrogateescape")
         except OSError as error:
             raise self._failed(error) from error
         self._writer = csv.writer(_Lines(self._file), lineterminator="\r\n")
         self._write(self._names)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """Close the table."""
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the table and put it in its place."""
         self._file.close()
+        if kind is not None:
+            return
+        growing = growing_of(self._path)
+        try:
+            sync(growing)
+            if not hold_back(growing, self._path):
+                put_in_place(growing, self._path)
+        except OSError as error:
+            raise self._failed(error) from error
 
     def append(self, row: object) -> None:
         """Add one row."""
@@ -401,3 +439,22 @@ class LiveTable:
 
     def _failed(self, error: OSError) -> StoreError:
         return StoreError(f"{self._path}: cannot be written ({error.strerror or error})")
+
+
+def growing_of(path: Path) -> Path:
+    """Where a `LiveTable` lies while it grows."""
+    return path.with_name(f".{path.name}.growing{PART}")
+
+
+def lies_at(path: Path) -> Path:
+    """Where the rows of a table are now: where it grows, or has grown."""
+    growing = growing_of(path)
+    return growing if growing.is_file() else path
+
+
+def tables_in(folder: Path) -> list[Path]:
+    """The tables of a folder, complete or growing, by the names that they have when complete."""
+    growing = [
+        path.with_name(path.name[1:].removesuffix(f".growing{PART}")) for path in folder.glob(f".*.growing{PART}")
+    ]
+    return sorted({*folder.glob("[!.]*.csv"), *growing})

@@ -1,0 +1,39 @@
+"""A few of each fault, quickly; `make torture` does many: python tests/faults/torture.py."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TORTURE = Path(__file__).resolve().parent / "torture.py"
+
+
+def torture(tmp_path, *options):
+    """Run the harness on cheap stages in an interpreter of its own, which it forks."""
+    command = [sys.executable, TORTURE, "--folder", tmp_path, "--dvc-kills", "0", "--flips", "0", "--kills", "0"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAULT" not in done.stdout
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_killed_halted_and_cramped_stages_leave_the_old_or_the_new_and_flipped_bits_are_seen(tmp_path):
+    kills, flips = 10, 3
+    said = torture(tmp_path, "--kills", str(kills), "--flips", str(flips), "--stages", "collect_clips", "slice_blocks")
+    for stage in ("collect_clips", "slice_blocks"):
+        n, *moments, with_temporary, old, new, partly, recovered, _ = map(
+            int, re.search(rf"{stage} +(.+)", said)[1].split()
+        )
+        assert n == recovered == old + new + partly == sum(moments) == kills
+        assert with_temporary >= kills / 2
+        assert old > 0
+    assert "two at once, 2 stages: {'refused, naming the first; the first ends well': 2}" in said
+    assert "skipped" in said or re.search(r"full disks.*'one error, the old kept': [1-9]", said)
+    assert "skipped" in said or "read-only disk, 2 stages: {'one line before any work': 2}" in said
+    refused, unnamed, harmless, other, crashed = map(int, re.search(r"\.h5 +(.+)", said)[1].split())
+    assert refused + harmless == flips
+    assert refused > 0
+    assert other == crashed == unnamed == 0
