@@ -6,7 +6,6 @@ from pipeline.augment.images import Jitter
 from pipeline.console import StageItem, run_stage
 from pipeline.learning.launch import use_processes
 from pipeline.learning.recipe import Recipe
-from pipeline.learning.team import team_of_environment
 from pipeline.models.recurrent import Recurrence
 from pipeline.params import load_params
 from pipeline.runs import Compute, train_run
@@ -17,9 +16,8 @@ from pipeline.store.paths import curves_csv, model_folder, parse_run_key
 def main(key: StageItem, params: Path = Path("params.yaml")) -> None:
     p = load_params(params)
     model, train, seed = p.of_member(parse_run_key(key)[1])
-    use_processes(train.processes)
     chosen = train.model_dump(exclude={"device", "threads", "processes", "deterministic"})
-    with claimed(*((model_folder(key), curves_csv(key)) if team_of_environment().leads else ())):
+    with claimed(model_folder(key), curves_csv(key), writes=use_processes(train.processes)):
         train_run(
             *parse_run_key(key),
             network_name=model.name,

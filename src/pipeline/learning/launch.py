@@ -7,13 +7,17 @@ import tempfile
 import uuid
 
 from pipeline.errors import ModelError
-from pipeline.learning.team import LOST, is_launched
+from pipeline.learning.team import LOST, is_launched, team_of_environment
 
 
-def use_processes(n: int) -> None:
+def use_processes(n: int) -> bool:
     """Run this script, with its arguments, in `n` processes, and exit when they have ended.
 
     It returns where one process is enough, and in the processes that torchrun or this function has started.
+
+    Returns
+    -------
+    Whether this process leads: of all that train together it is the one that writes.
 
     Raises
     ------
@@ -23,7 +27,7 @@ def use_processes(n: int) -> None:
         If a process was killed, or they lost one another.
     """
     if n == 1 or is_launched():
-        return
+        return team_of_environment().leads
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch

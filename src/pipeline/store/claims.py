@@ -105,16 +105,20 @@ def _escaped(name: str) -> str:
 
 
 @contextlib.contextmanager
-def claimed(*outputs: Path) -> Iterator[None]:
+def claimed(*outputs: Path, writes: bool = True) -> Iterator[None]:
     """Have outputs (files or folders) for oneself while a stage runs, and change their files together at its end.
 
     What killed processes left of them is removed. After an error what they held before is still there, and only that.
+    Of several processes that work together one `writes`; the others claim nothing.
 
     Raises
     ------
     StoreError
         Before any work, if another process writes one of them, or they cannot be written.
     """
+    if not writes:
+        yield
+        return
     claim = _Claim(outputs)
     with contextlib.ExitStack() as locks:
         for output in outputs:
