@@ -13,6 +13,7 @@ from made_run import torch_as_before
 from ruamel.yaml import YAML
 from torch import nn
 
+from pipeline.features.chosen import representation_of
 from pipeline.listing import list_spectrograms
 from pipeline.models import networks
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
@@ -22,7 +23,6 @@ from pipeline.models.recurrent import Recurrence, SequenceNetwork
 from pipeline.normalize import normalize_corpus
 from pipeline.params import load_changed
 from pipeline.render import render_corpus
-from pipeline.show.panels import representation_of
 from pipeline.slicing import slice_corpus
 from pipeline.store.paths import SPLIT, blocks_csv, model_folder
 from pipeline.store.tables import Block, SplitRow, read_rows, write_rows

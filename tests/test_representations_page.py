@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from dvc.utils.hydra import apply_overrides
 
-from pipeline.features.chosen import choose_representation
+from pipeline.features.chosen import representation_of
 from pipeline.features.sox import COLORMAP, N_COLOURS, full_scale_range, sox_spectrogram
 from pipeline.features.spectrogram import frame_starts
 from pipeline.params import load_params
@@ -25,10 +25,7 @@ def chosen(name, folder):
     assert words[::2] == ["-S"] * (len(words) // 2)
     apply_overrides(folder / "params.yaml", words[1::2])
     p = load_params(folder / "params.yaml")
-    own = choose_representation(
-        p.representation, p.spectrogram, p.image, p.stack, p.features, p.faces, sample_rate=p.audio.sample_rate
-    )
-    return p, own
+    return p, representation_of(p)
 
 
 @pytest.mark.parametrize("name", SETTINGS)

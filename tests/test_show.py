@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 
 from pipeline.cli import main
 from pipeline.errors import AudioError, ParamsError, ShowError
-from pipeline.features.chosen import choose_representation
+from pipeline.features.chosen import representation_of
 from pipeline.normalize import normalize_corpus
 from pipeline.params import load_changed, load_params
 from pipeline.render import render_corpus
@@ -95,10 +95,7 @@ def test_a_tone_lies_at_its_height_and_time(axis):
 
 
 def choose(*settings):
-    p = load_changed(Path("params.yaml"), settings)
-    return choose_representation(
-        p.representation, p.spectrogram, p.image, p.stack, p.features, p.faces, sample_rate=RATE
-    )
+    return representation_of(load_changed(Path("params.yaml"), settings))
 
 
 def test_every_figure_stands_beside_its_mark_and_nothing_is_cut():

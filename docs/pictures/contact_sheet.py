@@ -18,9 +18,8 @@ from PIL import Image
 
 from pipeline.console import run_stage
 from pipeline.errors import ShowError
-from pipeline.features.chosen import choose_representation
+from pipeline.features.chosen import representation_of
 from pipeline.features.colour import colour_table
-from pipeline.features.representations import Representation
 from pipeline.features.scratch import Scratch
 from pipeline.features.sox import COLORMAP, N_COLOURS, full_scale_range, sox_spectrogram
 from pipeline.features.whitening import fit_whitening
@@ -158,7 +157,7 @@ def _whitened(clip: Path, shown: ShownBlock, params: Params) -> Iterator[Picture
     whitened = fit_whitening([np.stack(stacks)]).apply(_stack(shown, params))
     pictures = [
         replace(picture, channel=picture.channel.replace("decibels", "whitened"), level="deviations")
-        for picture in pictures_of(whitened, _representation(params).attributes(), n_samples=len(shown.samples))
+        for picture in pictures_of(whitened, representation_of(params).attributes(), n_samples=len(shown.samples))
     ]
     yield from _named(
         f"The same, whitened by ZCA that was\nfitted on {len(stacks)} blocks of its folder", shown, pictures
@@ -176,20 +175,8 @@ def _beside(clip: Path, params: Params) -> Iterator[Floats]:
 
 def _stack(shown: ShownBlock, params: Params) -> Floats:
     gain = 10 ** (shown.gain.gain_db / 20)
-    own = _representation(params)
+    own = representation_of(params)
     return own.render(shown.samples, offset=shown.gain.offset, gain=gain, scratch=Scratch()).copy()
-
-
-def _representation(params: Params) -> Representation:
-    return choose_representation(
-        params.representation,
-        params.spectrogram,
-        params.image,
-        params.stack,
-        params.features,
-        params.faces,
-        sample_rate=params.audio.sample_rate,
-    )
 
 
 def _features(shown: ShownBlock, params: Params) -> Iterator[tuple[str, str]]:

@@ -115,6 +115,8 @@ def _picture_track(av: Any, container: Any, what: str) -> "VideoStream":
     if not streams:
         raise AudioError(f"{what} without pictures: take it out of the list, or set another representation.kind")
     track = streams[0].codec_context
+    if track is None:
+        raise AudioError(f"{what} whose pictures are of an unknown coding: encode it anew")
     if not 0 < track.width * track.height <= MOST_PIXELS:
         raise AudioError(
             f"pictures of {track.width} x {track.height} pixels, at most {MOST_PIXELS // 10**6} million can be read: "

@@ -272,7 +272,9 @@ def _mp3(data: bytes) -> int | None:
     lame = at + 8 + 4 * (flags & 1) + 2 * (flags & 2) + 25 * (flags & 4) + (flags & 8) // 2
     packed = int.from_bytes(data[lame + 21 : lame + 24], "big")
     per_frame = 1152 if data[1] >> 3 & 3 == 3 else 576
-    return n_frames * per_frame - (packed >> 12) - (packed & 0xFFF) if data[lame : lame + 4] == b"LAME" else None
+    # A decoder is late by 529 samples itself, which the padding has to give.
+    told = n_frames * per_frame - (packed >> 12) - max(packed & 0xFFF, 529)
+    return told if data[lame : lame + 4] == b"LAME" else None
 
 
 READERS: dict[bytes, Callable[[bytes], int | None]] = {

@@ -204,3 +204,16 @@ except AudioError as error:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd="src")
     assert done.stdout == "a.avi: an AVI video, which needs PyAV to be read: pip install 'emospec[video]'\n"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "name"),
+    [("mp4", "aac", b"mp4a"), ("mkv", "pcm_s16le", b"A_PCM/INT/LIT"), ("avi", "mp2", b"\x50\x00\x01\x00\x80\x3e")],
+)
+def test_sound_of_an_unknown_coding_is_refused(tmp_path: Path, suffix: str, codec: str, name: bytes) -> None:
+    path = tmp_path / f"a.{suffix}"
+    write_video(path, noise(), rate=RATE, codec=codec)
+    data = path.read_bytes()
+    assert name in data
+    message = refuse(path, data.replace(name, b"zz" + name[2:]).replace(b"esds", b"zsds"))
+    assert any(what in message for what in ("unknown coding", "does not decode", "without a sound track")), message

@@ -12,6 +12,7 @@ from PIL import Image
 
 from pipeline.cli import main
 from pipeline.errors import ModelError, ShowError
+from pipeline.features.chosen import representation_of
 from pipeline.models.checkpoint import load_model
 from pipeline.models.inference import outputs_of
 from pipeline.params import load_changed
@@ -22,7 +23,7 @@ from pipeline.report.axes import height_of
 from pipeline.report.spectrograms import Picture
 from pipeline.show.block import find_block
 from pipeline.show.page import draw_page
-from pipeline.show.panels import representation_of, values_of
+from pipeline.show.panels import values_of
 from pipeline.store.paths import model_folder
 
 pytestmark = pytest.mark.usefixtures("trained")

@@ -77,6 +77,8 @@ class SoundTrack:
             if not streams:
                 raise AudioError(f"{self._what} without a sound track: take it out of the list")
             self._stream: AudioStream = streams[0]
+            if self._stream.codec_context is None:
+                raise AudioError(f"{self._what} whose sound is of an unknown coding: convert it to wav or flac")
             self._stream.codec_context.options = {"err_detect": "explode"}
             self.rate: int
             self.channels: int

@@ -5,7 +5,7 @@ from pipeline.features.hand_built import HandBuiltSpec
 from pipeline.features.representations import HandBuilt, ImageSpec, OwnRange, Picture, Representation, Stack
 from pipeline.features.spectrogram import SpectrogramSpec
 from pipeline.features.stack import ChannelSpec, StackSpec
-from pipeline.params import sections
+from pipeline.params import Params, sections
 
 
 def choose_representation(
@@ -26,6 +26,19 @@ def choose_representation(
     if chosen.kind == "stack":
         return Stack(_stack(stack, sample_rate), chosen.resample_samples)
     return HandBuilt(HandBuiltSpec(sample_rate=sample_rate, **features.model_dump()))
+
+
+def representation_of(params: Params) -> Representation | Faces:
+    """Put together what the parameters make of a block."""
+    return choose_representation(
+        params.representation,
+        params.spectrogram,
+        params.image,
+        params.stack,
+        params.features,
+        params.faces,
+        sample_rate=params.audio.sample_rate,
+    )
 
 
 def _picture(

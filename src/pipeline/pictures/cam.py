@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import ShowError
+from pipeline.features.chosen import representation_of
 from pipeline.features.colour import colour_table
 from pipeline.models.checkpoint import load_model
 from pipeline.models.recurrent import SequenceNetwork
@@ -22,7 +23,7 @@ from pipeline.report.axes import linear_ticks
 from pipeline.report.spectrograms import Picture
 from pipeline.show.block import ShownBlock, find_block
 from pipeline.show.page import draw_page, save_page
-from pipeline.show.panels import Column, panels_of, representation_of, values_of
+from pipeline.show.panels import Column, panels_of, values_of
 from pipeline.store.paths import parse_run_key
 from pipeline.store.tables import SplitRow
 

@@ -12,6 +12,7 @@ from pipeline.aggregation import Timeline, over_time
 from pipeline.answerers import join, read_answerer
 from pipeline.errors import ShowError
 from pipeline.evaluate import How
+from pipeline.features.chosen import representation_of
 from pipeline.features.colour import colour_table
 from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image
 from pipeline.params import Params, load_params
@@ -20,7 +21,7 @@ from pipeline.report.axes import Tick, hz_ticks, linear_ticks
 from pipeline.report.spectrograms import Picture
 from pipeline.show.chart import Chart, Line, colours_of
 from pipeline.show.page import draw_page, save_page
-from pipeline.show.panels import Column, representation_of
+from pipeline.show.panels import Column
 from pipeline.store.arrays import open_arrays, read_span
 from pipeline.store.folds import read_fold, read_outputs
 from pipeline.store.paths import (

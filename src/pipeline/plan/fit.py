@@ -6,10 +6,10 @@ from pathlib import Path
 from pipeline.altered import MOST_SECONDS
 from pipeline.corpora.demo import COLUMNS
 from pipeline.errors import CorpusError, SplitError
+from pipeline.features.chosen import representation_of
 from pipeline.features.representations import reached_hz
 from pipeline.features.scales import refuse_unequal_bands
 from pipeline.params.sections import Split
-from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import Job, Need
 from pipeline.plan.machine import Machine
 from pipeline.plan.survey import ExpectedClip, Survey

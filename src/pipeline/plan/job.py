@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from pipeline.altered import ALTERED_AHEAD
 from pipeline.augment.attach import LEAK
+from pipeline.features.chosen import representation_of
 from pipeline.params.sections import Params
-from pipeline.plan.chosen import representation_of
 from pipeline.plan.counts import Counts, Sides
 from pipeline.plan.estimator_costs import EstimatorCosts
 from pipeline.plan.network_counts import NetworkCosts

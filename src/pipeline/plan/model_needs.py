@@ -1,9 +1,9 @@
 """What the stages need that look at all corpora and folds: split, networks, baselines, metrics."""
 
 from pipeline.baselines import THUMBNAIL_CELLS
+from pipeline.features.chosen import representation_of
 from pipeline.learning.reuse import MOST_IN_MEMORY
 from pipeline.models.preparation import n_channels_of
-from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, Job, Need, block_bytes, input_bytes, rows_in_chunks
 from pipeline.plan.network_counts import KEPT, NetworkCosts, copies_to_learn
 from pipeline.runs import PREDICT_BATCH

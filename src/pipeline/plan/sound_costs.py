@@ -20,11 +20,11 @@ from pipeline.corpora import Listing, Recording
 from pipeline.corpora.demo import draw_conditions, render_clip
 from pipeline.duplicates.fingerprints import fingerprint_corpus
 from pipeline.errors import CorpusError
+from pipeline.features.chosen import representation_of
 from pipeline.features.faces import Faces
 from pipeline.listing import list_spectrograms
 from pipeline.normalize import normalize_corpus
 from pipeline.params.sections import Params
-from pipeline.plan.chosen import representation_of
 from pipeline.plan.speeds import fit_seconds, hashed_per_second, match_seconds, start_of, timed, written_per_second
 from pipeline.plan.survey import ExpectedClip, Survey, sample_of
 from pipeline.render import render_corpus

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from pipeline.audio.fingerprint import FRAME, HOP, LAG, RATE
 from pipeline.duplicates.index import ENTRIES_AT_ONCE, MOST_NEIGHBOURS
+from pipeline.features.chosen import representation_of
 from pipeline.parallel import JOBS_PER_WORKER
-from pipeline.plan.chosen import representation_of
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, ROW_SECONDS, Job, Need, block_bytes, rows_in_chunks
 from pipeline.sampling import RUN_BYTES
 from pipeline.store.arrays import SOUND_CHUNK
@@ -22,6 +22,7 @@ PRINTING_BYTES = 8_000_000  # of the frames and spectra that a worker has at han
 INDEX_BYTES, SORTING_BYTES, CHANCE_BYTES = 22, 70, 120
 CHANCE = 7e-9  # such pairs, by the square of the number of sub-fingerprints
 CHANCE_SECONDS = 1e-6
+READER_BYTES = 45_000_000  # of a process that decodes sound for a worker, beside its blocks
 DECODER_BYTES = 100_000_000  # of a worker that decodes a video of 1920 x 1080 pixels: frames that wait for their turn
 
 
@@ -71,6 +72,7 @@ def _collect(job: Job) -> Need:
         # What has been read grows by an eighth at a time.
         memory=job.sound.base_bytes
         + decoding
+        + job.workers * READER_BYTES
         + round(9 / 8 * held_at_once(sizes, work, job.workers))
         + ROW_MEMORY["clip"] * len(sizes),
     )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import ShowError
-from pipeline.features.chosen import choose_representation
+from pipeline.features.chosen import representation_of
 from pipeline.features.faces import Faces
 from pipeline.features.hand_built import FEATURES
 from pipeline.features.ranges import own_range
@@ -56,19 +56,6 @@ def panels_of(shown: ShownBlock, params: Params) -> Sequence[Picture] | Sequence
     gain = 10 ** (shown.gain.gain_db / 20)
     attributes = _attributes(representation, shown.samples, shown.gain.offset, gain)
     return pictures_of(np.asarray(values), attributes, n_samples=len(shown.samples))
-
-
-def representation_of(params: Params) -> Representation | Faces:
-    """What the parameters choose."""
-    return choose_representation(
-        params.representation,
-        params.spectrogram,
-        params.image,
-        params.stack,
-        params.features,
-        params.faces,
-        sample_rate=params.audio.sample_rate,
-    )
 
 
 def values_of(shown: ShownBlock, representation: Representation | Faces) -> NDArray[Any]:
