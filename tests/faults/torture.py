@@ -28,7 +28,10 @@ def main():
     print(f"emospec torture: {options.kills} kills a stage, seed {options.seed}", flush=True)
     try:
         preload()
-        old, new = make_both(folder, make_workspace, run_stage)
+        made = [
+            stage for stage in list(STAGES)[: list(STAGES).index(options.until) + 1] if stage not in options.without
+        ]
+        old, new = make_both(folder, make_workspace, run_stage, made)
         faults = _on_disks(folder, old, new, options) + _flip(folder, new, options)
         faults += _kill_stages(folder, old, new, options) + _kill_dvc(folder, options)
     finally:
@@ -43,6 +46,8 @@ def _options():
     parser.add_argument("--flips", type=int, default=10, help="of bits of each file")
     parser.add_argument("--disks", action=argparse.BooleanOptionalAction, default=True, help="full, read-only, shared")
     parser.add_argument("--stages", nargs="*", default=list(STAGES), choices=list(STAGES))
+    parser.add_argument("--until", default=list(STAGES)[-1], choices=list(STAGES), help="make no results of later ones")
+    parser.add_argument("--without", nargs="*", default=[], choices=list(STAGES), help="nor of these")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", default=None, help="where to work")
     return parser.parse_args()
