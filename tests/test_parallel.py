@@ -52,7 +52,7 @@ def test_processes_are_others_and_their_results_in_order():
 
 
 def test_no_process_is_started_for_no_job(monkeypatch):
-    monkeypatch.setattr("pipeline.parallel.ProcessPoolExecutor", None)  # cannot be called
+    monkeypatch.setattr("joblib.externals.loky.ProcessPoolExecutor", None)  # cannot be called
     assert list(in_order(str.upper, [], n_workers=2, in_processes=True)) == []
 
 

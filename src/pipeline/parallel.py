@@ -1,9 +1,8 @@
 """Jobs in threads or processes: results in the order of the jobs, and no more of them in memory than workers need."""
 
-import multiprocessing
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
@@ -35,8 +34,8 @@ def in_order(
         caller's own. (joblib's threads were tried: they either run ahead of a slow consumer and keep every result, or
         have to be fed in rounds, at whose ends workers wait.)
     in_processes
-        Processes instead, started anew when the first job is there (a fork would take locks of other threads along):
-        for work that lets no other thread run. The function, the jobs and the results travel between them.
+        Processes of joblib instead, started anew when the first job is there (a fork would take locks of other threads
+        along): for work that lets no other thread run. The function, the jobs and the results travel between them.
     ahead
         Fewer where jobs or results are large.
     name
@@ -70,8 +69,10 @@ def in_order(
             "worked on: free memory, or lower machine.workers"
         ) from None
     finally:
+        for _, future in waiting:
+            future.cancel()
         if pool is not None:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown()
 
 
 def _is_done(future: Future[Any]) -> bool:
@@ -80,5 +81,8 @@ def _is_done(future: Future[Any]) -> bool:
 
 def _pool(n_workers: int, *, in_processes: bool) -> Executor:
     if in_processes:
-        return ProcessPoolExecutor(n_workers, mp_context=multiprocessing.get_context("spawn"))
+        from joblib.externals.loky import ProcessPoolExecutor
+
+        executor: Executor = ProcessPoolExecutor(n_workers, timeout=None)
+        return executor
     return ThreadPoolExecutor(n_workers)
