@@ -11,7 +11,6 @@ from made_run import (
     ON_CPU,
     SMALL,
     coloured,
-    curve_of,
     files_under,
     make_project,
     one_thread,  # noqa: F401 - a fixture
@@ -30,7 +29,7 @@ from pipeline.models.preparation import Preparation
 from pipeline.models.recurrent import Recurrence, SequenceNetwork, start_sequence
 from pipeline.runs import predict_run
 from pipeline.store.folds import read_fold, read_outputs
-from pipeline.store.paths import SPECTROGRAMS_LIST, SPLIT, VARIANTS, blocks_csv, model_folder, outputs_h5
+from pipeline.store.paths import SPECTROGRAMS_LIST, SPLIT, VARIANTS, blocks_csv, curves_csv, model_folder, outputs_h5
 from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, SpectrogramFile, SplitRow, read_rows, write_rows
 from pipeline.train import CLIP_NORM, Side, train_network
@@ -316,4 +315,4 @@ def test_balancing_of_altered_copies_is_refused(project):
 def test_a_size_of_image_that_the_network_cannot_take_is_refused_before_training(project):
     with pytest.raises(ModelError, match="vit_b_32 cannot take images of 24 x 20 pixels"):
         train(0, network="vit_b_32", recurrence=LSTM)
-    assert curve_of(0) == []
+    assert not curves_csv("0-a").exists()

@@ -102,7 +102,6 @@ def test_after_the_kill_of_one_process_the_run_is_gone_on_with(tmp_path, togethe
     assert done.stderr.startswith("error: process 1 of the training was killed by SIGKILL")
     assert done.stderr.count("\n") == 1
     assert not (folder / model_folder("0-a")).exists()
-    assert not [name for name in files_under(folder) if name.endswith(".part")]
     assert (folder / resume_folder("0-a")).is_dir()
     again = team_of(2, "dropout", folder=tmp_path)
     assert again.returncode == 0
@@ -110,6 +109,7 @@ def test_after_the_kill_of_one_process_the_run_is_gone_on_with(tmp_path, togethe
     for name in (model_folder("0-a") / WEIGHTS, curves_csv("0-a")):
         assert (folder / name).read_bytes() == (together / "dropout" / name).read_bytes()
     assert not (folder / resume_folder("0-a")).exists()
+    assert not [name for name in files_under(folder) if name.endswith(".part")]
 
 
 # shares

@@ -127,8 +127,8 @@ def test_memory_of_matching_is_an_index_of_all_clips_a_part_of_it_sorted_and_wha
         return needs(clips)["match_clips"].memory - SOUND.base_bytes - 25_000_000 - 1240 * n_hours
 
     hour = 3600 * 100 - 33  # 0.336 s of an hour have no sub-fingerprint of their own
-    assert beyond(1) == pytest.approx(hour * (22 + 70) + 120 * 7e-9 * hour**2)
-    assert beyond(50) == pytest.approx(50 * hour * 22 + 2**22 * 70 + 120 * 7e-9 * (50 * hour) ** 2)
+    assert beyond(1) == pytest.approx(hour * 22 + 2**18 * 70 + 120 * 7e-9 * hour**2)
+    assert beyond(50) == pytest.approx(50 * hour * 22 + 2**18 * 70 + 120 * 7e-9 * (50 * hour) ** 2)
 
 
 def test_fingerprints_of_long_clips_wait_for_those_before_them():
