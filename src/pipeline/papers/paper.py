@@ -2,12 +2,14 @@
 
 import copy
 import difflib
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import PaperError, ParamsError
 from pipeline.params import Params, parse_params
@@ -23,7 +25,14 @@ METRIC = re.compile(
     rf"((members|heads|ensembles)\.[a-z0-9_]+\.)?({'|'.join(LEVELS)})\.({'|'.join(MEASURES)}|recall\.[a-z0-9_ ]+)"
 )
 
-Text = Annotated[str, Field(min_length=1)]
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must be one line without control characters")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]
 Tree = Mapping[str, Any]
 
 
@@ -124,6 +133,11 @@ class Paper(Part):
         """Trees that make the row of params.yaml, in the order in which they are laid over it."""
         own = [self.settings, *reversed(self._settings_above(name))]
         return [*own, self.rows[name].honest or {}] if honest else own
+
+    def stated(self, name: str) -> str:
+        """Give what stands for all that the file says of how a row is run: other settings, another text."""
+        said = json.dumps([self.changes(name), self.rows[name].honest], sort_keys=True, default=str)
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def known_papers(folder: Path = FOLDER) -> list[str]:

@@ -43,6 +43,8 @@ class Entry:
         What was changed of it, in words; empty: run as it stands.
     reason
         Why it could not be run at all; else empty.
+    stated
+        Stands for what the paper's file said of the row when it was run (`Paper.stated`); empty: unknown.
     paper, honest
         Its runs under the paper's split, and under an honest one.
     """
@@ -50,6 +52,7 @@ class Entry:
     row: str
     chosen: tuple[str, ...]
     reason: str = ""
+    stated: str = ""
     paper: Runs = field(default_factory=Runs)
     honest: Runs = field(default_factory=Runs)
 
@@ -57,6 +60,12 @@ class Entry:
     def key(self) -> tuple[str, tuple[str, ...]]:
         """What tells it from others."""
         return self.row, self.chosen
+
+    def begin(self, stated: str) -> None:
+        """Make it one of the row as the file says it now: what was run of the row as it was before is forgotten."""
+        if self.stated not in ("", stated):
+            self.paper, self.honest = Runs(), Runs()
+        self.stated = stated
 
 
 @dataclass
@@ -75,7 +84,7 @@ class Record:
         tried = [entry for entry in self.entries.values() if entry.row == row]
         if any(not entry.reason for entry in tried):
             for entry in tried:
-                if entry.reason:
+                if entry.reason and not entry.paper.scores:
                     del self.entries[entry.key]
 
     def save(self) -> None:
@@ -85,6 +94,7 @@ class Record:
                 "row": one.row,
                 "chosen": list(one.chosen),
                 "reason": one.reason,
+                "stated": one.stated,
                 "paper": one.paper.as_json(),
                 "honest": one.honest.as_json(),
             }
@@ -112,9 +122,10 @@ def load_record(name: str) -> Record:
     try:
         listed = [
             Entry(
-                one["row"],
-                tuple(one["chosen"]),
-                one["reason"],
+                str(one["row"]),
+                tuple(str(words) for words in one["chosen"]),
+                str(one["reason"]),
+                str(one.get("stated", "")),
                 Runs.from_json(one["paper"]),
                 Runs.from_json(one["honest"]),
             )
