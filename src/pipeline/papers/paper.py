@@ -157,9 +157,13 @@ def load_paper(name: str, base: Tree, folder: Path = FOLDER) -> Paper:
     if not NAME.fullmatch(name) or not path.is_file():
         raise PaperError(f"{path}: no such paper; there are {', '.join(known_papers(folder)) or 'none'}")
     try:
-        paper = Paper.model_validate(load_plain(path.read_text(encoding="utf-8")))
+        values = load_plain(path.read_text(encoding="utf-8"))
+        if not isinstance(values, Mapping):
+            raise PaperError(f"{path}: holds no paper: title, citation, settings and rows are needed")
+        paper = Paper.model_validate(values)
     except ValidationError as error:
-        raise PaperError(f"{path}: {'; '.join(one_line_each(error))}") from None
+        of_all = [one["msg"].removeprefix("Value error, ") for one in error.errors() if not one["loc"]]
+        raise PaperError(f"{path}: {'; '.join(of_all or one_line_each(error))}") from None
     except (OSError, ValueError) as error:
         raise PaperError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     for row_name, row in paper.rows.items():
