@@ -92,7 +92,7 @@ def test_a_difference_has_what_either_row_lacks(tmp_path, paper):
 
 def test_a_row_whose_settings_have_changed_since_is_not_the_row_that_was_run(tmp_path, paper):
     made_record = record(("one", (), {0: scores(0.5)}, {}, ""))
-    made_record.entry("one", ()).begin(paper.stated("one"))
+    made_record.entry("one", ()).begin(paper.stated("one"), "code")
     for change, verdict in (
         ({"rows__one__title": "other words"}, "reproduced"),
         ({"settings__train": {"epochs": 4}}, "not run"),
@@ -104,8 +104,18 @@ def test_a_row_whose_settings_have_changed_since_is_not_the_row_that_was_run(tmp
         line = make_lines("made", now, made_record, ["one"])[0]
         assert line.verdict == verdict
     assert line.reason == "the row's settings have changed since it was run: run it again"
-    made_record.entry("one", ()).begin(now.stated("one"))
+    made_record.entry("one", ()).begin(now.stated("one"), "code")
     assert made_record.entry("one", ()).paper.scores == {}
+
+
+def test_seeds_of_other_sources_are_not_joined():
+    entry = record(("one", (), {0: scores(0.5), 1: scores(0.6)}, {0: scores(0.4)}, "")).entries["one", ()]
+    entry.begin("row", "old")  # of which sources it was is not known
+    assert set(entry.paper.scores) == {0, 1}
+    entry.begin("row", "old")
+    assert set(entry.paper.scores) == {0, 1}
+    entry.begin("row", "new")
+    assert (entry.paper.scores, entry.honest.scores, entry.code) == ({}, {}, "new")
 
 
 def test_seeds_that_failed_are_said_and_leave_no_reproduction(paper):

@@ -96,8 +96,8 @@ def run_paper(asked: Asked, *, queue: Queue | None = None) -> tuple[Paper, Recor
         record = load_record(asked.name)
         for row, reason in jobs.reasons.items():
             entry = record.entry(row, tuple(jobs.chosen[row]))
-            entry.begin(paper.stated(row))
             if not entry.paper.scores:  # else it has been run, and what came out stays
+                entry.begin(paper.stated(row), jobs.code)
                 entry.reason = reason
             say(f"papers {asked.name}: {row}: not run: {reason}")
         record.save()
@@ -114,7 +114,7 @@ def _run(asked: Asked, paper: Paper, jobs: Jobs, record: Record, queue: Queue) -
             continue
         entry = record.entry(job.row, tuple(jobs.chosen[job.row]))
         entry.reason = ""
-        entry.begin(paper.stated(job.row))
+        entry.begin(paper.stated(job.row), jobs.code)
         of_trial.setdefault(job.trial.name, []).append((entry.honest if job.honest else entry.paper, job.seed))
         record.drop_reasons(job.row)
     metrics = list(dict.fromkeys(report.metric for row in paper.rows.values() for report in row.reports))

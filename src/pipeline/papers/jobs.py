@@ -39,11 +39,14 @@ class Jobs:
         What the conditions, and params.yaml as committed, change of each row, in words.
     reasons
         Why a row cannot be run here.
+    code
+        Stands for the sources.
     """
 
     jobs: list[Job]
     chosen: Mapping[str, list[str]]
     reasons: Mapping[str, str]
+    code: str
 
     @property
     def trials(self) -> list[Trial]:
@@ -102,7 +105,7 @@ def make_jobs(
                 wanted = difference(present, with_seed(values, seed))
                 jobs.append(Job(row, seed, honest, make_trials(present, {experiment: wanted})[0]))
         chosen[row] = list(dict.fromkeys(chosen[row]))
-    return Jobs(jobs, chosen, reasons)
+    return Jobs(jobs, chosen, reasons, hashlib.sha256(state.encode()).hexdigest()[:16])
 
 
 def _check(values: Mapping[str, Any], what: str) -> Params:

@@ -45,6 +45,8 @@ class Entry:
         Why it could not be run at all; else empty.
     stated
         Stands for what the paper's file said of the row when it was run (`Paper.stated`); empty: unknown.
+    code
+        Stands for the sources that it was run with; empty: unknown.
     paper, honest
         Its runs under the paper's split, and under an honest one.
     """
@@ -53,6 +55,7 @@ class Entry:
     chosen: tuple[str, ...]
     reason: str = ""
     stated: str = ""
+    code: str = ""
     paper: Runs = field(default_factory=Runs)
     honest: Runs = field(default_factory=Runs)
 
@@ -61,11 +64,14 @@ class Entry:
         """What tells it from others."""
         return self.row, self.chosen
 
-    def begin(self, stated: str) -> None:
-        """Make it one of the row as the file says it now: what was run of the row as it was before is forgotten."""
-        if self.stated not in ("", stated):
+    def begin(self, stated: str, code: str) -> None:
+        """Make it one of the row as the file says it now, and of these sources: what was run before is forgotten.
+
+        So the seeds that are joined are of one row and of one code.
+        """
+        if self.stated not in ("", stated) or self.code not in ("", code):
             self.paper, self.honest = Runs(), Runs()
-        self.stated = stated
+        self.stated, self.code = stated, code
 
 
 @dataclass
@@ -95,6 +101,7 @@ class Record:
                 "chosen": list(one.chosen),
                 "reason": one.reason,
                 "stated": one.stated,
+                "code": one.code,
                 "paper": one.paper.as_json(),
                 "honest": one.honest.as_json(),
             }
@@ -126,6 +133,7 @@ def load_record(name: str) -> Record:
                 tuple(str(words) for words in one["chosen"]),
                 str(one["reason"]),
                 str(one.get("stated", "")),
+                str(one.get("code", "")),
                 Runs.from_json(one["paper"]),
                 Runs.from_json(one["honest"]),
             )
