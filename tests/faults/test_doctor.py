@@ -114,7 +114,12 @@ def test_a_well_project_is_left_alone(project):
 def test_outside_of_a_project_only_the_packages_are_looked_at(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pipeline.models.networks.network_names", lambda: ["alexnet"])
-    assert examine() == ("ok:     torch and torchvision match: 1 networks to choose from", True)
+    text, is_well = examine()
+    assert is_well
+    assert text.splitlines() == [
+        "ok:     torch and torchvision match: 1 networks to choose from",
+        "ok:     no dvc.yaml in this folder: only packages were looked at; in a project run from its folder",
+    ]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -124,7 +129,38 @@ def test_packages_that_do_not_match_are_a_fault(tmp_path, monkeypatch):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("pipeline.models.networks.network_names", no_pair)
-    assert examine() == ("fault:  torch and torchvision do not match", False)
+    text, is_well = examine()
+    assert text.startswith("fault:  torch and torchvision do not match\n")
+    assert not is_well
+
+
+@pytest.mark.parametrize("content", ["", "stages: [", "stages: 5\n", "stages: {table: 5}\n", "5", "[]"])
+def test_a_broken_dvc_yaml_is_named_and_stays(project, content):
+    (project / "dvc.yaml").write_text(content)
+    text, is_well = examine()
+    assert not is_well
+    assert text.splitlines()[-1].startswith("fault:  dvc.yaml is empty, cut off or no YAML: `git checkout dvc.yaml`")
+    assert (project / "dvc.yaml").read_text() == content
+
+
+def test_a_lock_file_in_the_middle_of_a_merge_is_a_persons(project):
+    both = "<<<<<<< HEAD\n" + (project / "dvc.lock").read_text() + "=======\n>>>>>>> other\n"
+    (project / "dvc.lock").write_text(both)
+    text, is_well = examine()
+    assert not is_well
+    assert "fault:  dvc.lock holds both sides of a merge: take one (`git checkout --ours dvc.lock`)" in text
+    assert (project / "dvc.lock").read_text() == both
+
+
+@pytest.mark.parametrize("how", ["no git", "config"])
+def test_a_project_that_dvc_cannot_open_is_named(project, how):
+    if how == "config":
+        (project / ".dvc/config").write_text("[core\nx")
+    else:
+        shutil.rmtree(project / ".git")
+    text, is_well = examine()
+    assert not is_well
+    assert text.splitlines()[-1].startswith("fault:  DVC cannot open the project: ")
 
 
 def test_a_new_clone_has_nothing_to_mend(project):

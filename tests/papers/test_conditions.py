@@ -1,5 +1,7 @@
 """What is changed of all rows, and the words in which that is said."""
 
+import re
+
 import pytest
 from papers.mini import committed
 
@@ -53,6 +55,13 @@ def test_epochs_and_schedules_are_scaled_of_members_and_heads_too():
     assert words == ["30 -> 3 epochs"]
 
 
+def test_schedules_that_are_scaled_are_said_where_the_epochs_stay():
+    cyclical = values(train={"epochs": 10, "schedule": "cyclical", "half_cycle_epochs": 5.0})
+    changed, words = conditions(epochs_scale=1.04).apply(cyclical)
+    assert (changed["train"]["epochs"], changed["train"]["half_cycle_epochs"]) == (10, pytest.approx(5.2))
+    assert words == ["epochs x 1.04"]
+
+
 def test_what_says_where_a_run_takes_place_is_no_difference_and_a_folder_is_not_shown():
     settings = ("train.device=cpu", "train.threads=2", "machine.workers=1", "model.weights=/home/me/secret/w.pth")
     changed, words = conditions(settings=settings).apply(values())
@@ -72,6 +81,9 @@ def test_what_cannot_be_set_is_refused():
         read_setting("epochs")
     with pytest.raises(PaperError, match="not valid YAML"):
         read_setting("a.b=[")
+    for setting in ("a.b=it's", "a.b=1e999", "a.b=2020-01-01", 'a.b=["it\'s"]', 'a.b={"it\'s": 1}'):
+        with pytest.raises(PaperError, match=f"-S {re.escape(setting)}: "):
+            read_setting(setting)
 
 
 def test_replacements_are_pairs():
@@ -79,5 +91,8 @@ def test_replacements_are_pairs():
     assert read_replacements([]) == {}
     with pytest.raises(PaperError, match="give CORPUS=OTHER"):
         read_replacements(["a"])
+    for pair in ("a=../b", "a=B", "a=/b", "a=a"):
+        with pytest.raises(PaperError, match=f"--corpus-as {re.escape(pair)}: .*give CORPUS=OTHER"):
+            read_replacements([pair])
     with pytest.raises(PaperError, match="a is replaced by b and by c"):
         read_replacements(["a=b", "a=c"])

@@ -11,9 +11,10 @@ from ruamel.yaml import YAML
 from pipeline.errors import PaperError
 from pipeline.experiments.values import as_text
 from pipeline.papers.conditions import Conditions
-from pipeline.papers.jobs import difference, find_missing, make_jobs, with_seed
+from pipeline.papers.jobs import RELEASED, difference, find_missing, make_jobs, with_seed
 from pipeline.papers.paper import lay_over
 from pipeline.params import parse_params
+from pipeline.params.plain import load_plain
 
 
 @pytest.fixture
@@ -95,6 +96,47 @@ def test_corpora_that_are_not_here_are_a_reason_with_what_to_do(tmp_path):
     assert find_missing(paper, lay_over(committed(), root, {"corpora": ["savee"]})) == ""
     assert find_missing(paper, lay_over(committed(), root, {"corpora": ["demo"]})) == ""
     assert find_missing(paper, lay_over(committed(), {"corpora": []})) == "no corpus of it is left"
+
+
+def test_what_a_setting_changes_is_said_though_the_honest_split_has_it_already(project):
+    paper = made(project)  # whose second row is by clip, and by speaker under its honest split
+    plain = Conditions(corpus_as={}, without=(), epochs_scale=1.0, settings=("split.by=speaker",))
+    assert jobs_of(paper, rows=["two"], conditions=plain).chosen == {"two": ["split.by=speaker"]}
+
+
+def test_the_rows_are_written_for_params_yaml_as_it_is():
+    released = load_plain(RELEASED.read_text(encoding="utf-8"))
+    assert released == committed(), f"{RELEASED}: has to say what params.yaml says"
+
+
+def test_what_is_committed_otherwise_than_released_is_said(project):
+    paper = made(project)  # which says nothing of clipping
+    other = {"train": {"clip_norm": 5.0, "device": "cpu", "epochs": 77}, "machine": {"workers": 3}}
+    other["members"] = {"unused": {"seed": 1, "model": {}, "train": {}}}
+    base = lay_over(committed(), other)
+    jobs = make_jobs(
+        "made",
+        paper,
+        committed=base,
+        present=base,
+        rows=["one", "two"],
+        seeds=1,
+        conditions=Conditions(corpus_as={}, without=(), epochs_scale=1.0, settings=()),
+        with_honest=True,
+    )
+    words = ["params.yaml as committed: train.clip_norm=5.0"]
+    assert jobs.chosen == {"one": words, "two": words}
+    assert jobs_of(paper).chosen == {"one": [], "two": []}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["corpora=5", "corpora=null", "corpora=[5]", "split=null", "data=null", "members=null", "members.a=3", "runs=null"],
+)
+def test_a_setting_of_another_kind_is_refused_with_its_row(project, setting):
+    odd = Conditions(corpus_as={}, without=(), epochs_scale=1.0, settings=(setting,))
+    with pytest.raises(PaperError, match=f"made: row one: {setting.partition('=')[0]}"):
+        jobs_of(made(project), conditions=odd)
 
 
 def test_a_row_that_cannot_run_is_left_out_with_its_reason(project):

@@ -144,6 +144,12 @@ def test_null_is_a_value_where_keys_are_params_own():
         ({"rows__one__reports": [{"metric": "block.uar", "value": 55, "where": "x"}]}, "less than or equal to 1"),
         ({"rows__one__reports": [{"metric": "heads.lda.block.uar", "where": "x"}]}, "the row runs no such heads: none"),
         ({"rows__one__minus": "two"}, r"rows\.one\.minus: unknown key"),
+        ({"title": "red \x1b[31m"}, "title: must be one line without control characters"),
+        ({"rows__two__notes": ["one\ntwo"]}, r"rows\.two\.notes\.0: must be one line"),
+        (
+            {"rows": {"A": {"title": "a", "reports": [{"metric": "clip.uar", "where": "x"}]}}},
+            r"made\.yaml: rows\.A: a row's name",
+        ),
     ],
 )
 def test_what_is_not_valid_is_refused_by_row_and_key(tmp_path, changes, said):
@@ -153,6 +159,10 @@ def test_what_is_not_valid_is_refused_by_row_and_key(tmp_path, changes, said):
 
 def test_a_file_that_is_no_yaml_and_a_paper_that_is_not_there_are_named(tmp_path):
     (tmp_path / "broken.yaml").write_text("title: [", encoding="utf-8")
+    (tmp_path / "empty.yaml").touch()
+    with pytest.raises(PaperError, match=r"empty\.yaml: holds no paper: title,"):
+        load_paper("empty", committed(), tmp_path)
+    (tmp_path / "empty.yaml").unlink()
     with pytest.raises(PaperError, match=r"broken\.yaml: cannot be read"):
         load_paper("broken", committed(), tmp_path)
     with pytest.raises(PaperError, match=r"other\.yaml: no such paper; there are broken"):

@@ -1,10 +1,13 @@
 """Seeds joined, differences, and verdicts: values by hand."""
 
+import json
 import math
 
 import pytest
+from pydantic import ValidationError
 
-from pipeline.papers.scores import Value, find_value
+from pipeline.errors import PaperError
+from pipeline.papers.scores import Value, find_value, read_scores
 from pipeline.papers.verdict import combine, judge, subtract
 
 
@@ -40,6 +43,18 @@ def test_where_all_is_right_the_bound_is_exact():
     assert combine([value(1.0, 1.0, 1.0)] * 2, n_units=10).high == 1.0
 
 
+def test_where_all_is_wrong_the_bound_is_exact():
+    assert combine([value(0.0, 0.0, 0.0)], n_units=10).high == pytest.approx(1 - 0.6915, abs=1e-4)
+    assert combine([value(0.0, 0.0, 0.0)]).high == 0.0  # of how many is not known
+
+
+def test_one_run_that_is_all_right_does_not_narrow_the_others():
+    # half-widths below: 0.3085 of the exact bound, and 0.1; spread t(1) = 12.7062 times 0.1 / 2
+    joined = combine([value(1.0, 1.0, 1.0), value(0.9, 0.8, 1.0)], n_units=10)
+    spread = 12.7062 * 0.1 / 2
+    assert joined.low == pytest.approx(0.95 - math.hypot((0.3085 + 0.1) / 2, spread), abs=1e-4)
+
+
 def test_a_difference_adds_what_varies_on_the_sides_that_count():
     # 0.6 (-0.3, +0.1) less 0.5 (-0.4, +0.2)
     gap = subtract(value(0.6, 0.3, 0.7), value(0.5, 0.1, 0.7))
@@ -65,6 +80,29 @@ def test_a_difference_adds_what_varies_on_the_sides_that_count():
 )
 def test_verdicts(claim, ours, differs, verdict):
     assert judge(claim, ours, differs=differs) == verdict
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_score_is_a_number(bad):
+    for numbers in ((bad, 0.4, 0.6), (0.5, bad, 0.6), (0.5, 0.4, bad)):
+        with pytest.raises(ValidationError):
+            value(*numbers)
+
+
+def test_recordings_that_were_missing_or_rejected_are_read():
+    level = {"accuracy": 0.5, "uar": 0.5, "interval": None, "n": {"total": 9}, "n_units": 3, "unit": "clip"}
+    files = {
+        "metrics.json": {"block": level, "clip": level},
+        "split.json": {"corpora": {"emodb": {"missing": 3, "rejected": 1}, "own": {"missing": 0, "rejected": 0}}},
+    }
+    found = read_scores(lambda path: json.dumps(files[path.name]).encode(), (), name="x")
+    assert found.lacks == (
+        "3 of the 535 files that emodb should hold are missing",
+        "1 recording of emodb could not be used",
+    )
+    for damaged in (b"[]", b"{", b'{"block": 1, "clip": 2}', None):
+        with pytest.raises(PaperError, match="dvc exp remove x, and run it again"):
+            read_scores(lambda _, content=damaged: content, (), name="x")
 
 
 def test_scores_are_found_by_their_paths():

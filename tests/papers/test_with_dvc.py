@@ -143,6 +143,7 @@ def test_what_cannot_be_run_is_refused_before_anything_is_queued(project):
     for asked, said in {
         ("run", "other"): "papers/other.yaml: no such paper; there are made",
         ("run", "made", "--rows", "leeky"): "--rows: made has no row 'leeky'; it has leaky, same, fails, absent",
+        ("run", "made", "--rows", " , "): "--rows: names none; made has leaky, same, fails, absent",
         ("run", "made", "--without", "emodb"): "emodb: no corpus of these rows; they use demo, savee",
         ("run", "made", "-S", "train.epoch=3"): "-S train.epoch: is no key of params.yaml: did you mean train.epochs?",
     }.items():

@@ -12,6 +12,35 @@ from pipeline.store.files import written_whole
 
 LOCK = Path("dvc.lock")
 STATE = Path(".dvc/tmp")
+CONFLICT = "<<<<<<< "  # with which git marks that two sides differ
+
+
+def look_at_stages() -> list[Finding]:
+    """Look at dvc.yaml, by which the rest is read; a person wrote it, so it stays as it is."""
+    try:
+        stages = read_stages()
+    except (OSError, ValueError):
+        stages = None
+    if isinstance(stages, dict) and all(isinstance(entry, dict) for entry in stages.values()):
+        return []
+    return [found("dvc.yaml is empty, cut off or no YAML: `git checkout dvc.yaml` puts it back as committed")]
+
+
+def read_stages() -> Any:
+    """What dvc.yaml says of each stage.
+
+    Raises
+    ------
+    ValueError
+        If it is not valid YAML, or has no stages.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    except (YAMLError, TypeError, LookupError) as error:
+        raise ValueError(str(error)) from None
 
 
 def look_at_locks(*, mend: bool) -> list[Finding]:
@@ -36,6 +65,8 @@ def read_lock() -> dict[str, dict[str, Any]]:
         text = LOCK.read_bytes().decode("utf-8")
         if not text.strip("\x00 \n"):
             raise StoreError("is empty")
+        if any(line.startswith(CONFLICT) for line in text.splitlines()):
+            raise StoreError("holds both sides of a merge")
         entries = YAML(typ="safe", pure=True).load(text)
         stages: dict[str, dict[str, Any]] = COMPILED_LOCKFILE_SCHEMA(entries).get("stages", {})
     except OSError as error:
@@ -51,10 +82,7 @@ def read_lock() -> dict[str, dict[str, Any]]:
 
 def _lacks_its_end(name: str, stage: Mapping[str, Any]) -> bool:
     """Whether the last stage lacks what DVC would not miss: outputs, or a part of what it says of one."""
-    from ruamel.yaml import YAML
-
-    pipeline = YAML(typ="safe", pure=True).load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    entry = pipeline.get(name.partition("@")[0], {})
+    entry = read_stages().get(name.partition("@")[0], {})
     n_outputs = sum(len(entry.get(kind, [])) for kind in ("outs", "metrics", "plots"))
     listed = [*stage.get("deps", []), *stage.get("outs", [])]
     return len(stage.get("outs", [])) < n_outputs or any(
@@ -77,6 +105,8 @@ def _lock_file(*, mend: bool) -> Finding:
         reason = str(error)
     else:
         return well(f"{LOCK} can be read: {len(stages)} stages")
+    if reason == "holds both sides of a merge":  # which a person is at
+        return found(f"{LOCK} {reason}: take one (`git checkout --ours {LOCK}`), then `dvc repro`")
     if committed is None:
         if mend:
             LOCK.unlink()

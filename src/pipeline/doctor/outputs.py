@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.console import track
-from pipeline.doctor.finding import Finding, mended, well
-from pipeline.doctor.locks import read_lock
+from pipeline.doctor.finding import Finding, found, mended, well
+from pipeline.doctor.locks import read_lock, read_stages
 from pipeline.errors import StoreError
 from pipeline.store.files import written_whole
 
@@ -46,6 +46,7 @@ def look_at_outputs(*, mend: bool) -> list[Finding]:
     What is damaged comes back from the copy, or else goes, so that its stage runs again. An output that is whole and
     merely not the one of dvc.lock was made by a run that DVC has not noted: DVC itself sees that, and it stays.
     """
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
     try:
@@ -54,9 +55,13 @@ def look_at_outputs(*, mend: bool) -> list[Finding]:
         return []  # it was to be put back, and was not
     if not files:
         return []
+    try:
+        opened = Repo()
+    except DvcException as error:
+        return [found(f"DVC cannot open the project: {error}: outputs were not looked at")]
     findings: list[Finding] = []
     changed, absent, as_named = [], 0, 0
-    with Repo() as repo:
+    with opened as repo:
         for file in track(files, label="outputs", total=len(files), unit="files") if _is_much(files) else files:
             is_list = file.path.name == ".dir"
             is_there = file.path.is_file()
@@ -84,10 +89,7 @@ def _is_much(files: Sequence[_File]) -> bool:
 
 def _files(stages: Mapping[str, Mapping[str, Any]]) -> Iterator[_File]:
     """All files of all outputs; those of a folder as DVC's list of it names them."""
-    from dvc.dvcfile import PROJECT_FILE
-    from ruamel.yaml import YAML
-
-    pipeline = YAML(typ="safe", pure=True).load(Path(PROJECT_FILE).read_text(encoding="utf-8"))["stages"]
+    pipeline = read_stages()
     for name, stage in stages.items():
         entry = pipeline.get(name.partition("@")[0], {})
         in_git = {

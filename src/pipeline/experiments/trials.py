@@ -75,6 +75,8 @@ def make_trials(base: Mapping[str, Any], chosen: Mapping[str, Mapping[str, Any]]
             trials.append(Trial(name, values, settings, params))
         except ParamsError as error:
             problems.append(f"{describe(values)}: {str(error).removeprefix(f'{PARAMS}: ')}")
+        except ValueError as error:  # a value that cannot be written for DVC
+            problems.append(str(error))
     if problems:
         more_of_them = len(problems) - SHOWN_PROBLEMS
         also = f" | and {more_of_them} more" if more_of_them > 0 else ""

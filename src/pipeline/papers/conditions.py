@@ -1,14 +1,15 @@
 """What is changed of all rows of a paper - another corpus, fewer epochs, any key - and how that is said beside them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PaperError
 from pipeline.experiments.trials import CHANGES_NO_SCORE, change
-from pipeline.experiments.values import show
+from pipeline.experiments.values import as_text, show
 from pipeline.params.plain import load_plain
+from pipeline.params.sections import NAME
 
 # Where a run takes place is no difference from the paper.
 OF_THE_MACHINE = ("data.root", "data.missing", "train.device", "train.threads", "evaluate.n_resamples")
@@ -46,19 +47,19 @@ class Conditions:
         ExperimentError
             If one names no key.
         """
-        changed, words = self._with_corpora(dict(values))
-        changed = _scaled(changed, self.epochs_scale)
+        before_it, words = self._with_corpora(dict(values))
+        changed = _scaled(before_it, self.epochs_scale)
         before, after = values["train"]["epochs"], changed["train"]["epochs"]
         if before != after:
             words.append(f"{before} -> {after} epochs")
-        elif self.epochs_scale != 1 and _has_epochs_of_its_own(changed):
+        elif changed != before_it:
             words.append(f"epochs x {self.epochs_scale:g}")
         for setting in self.settings:
             key, value = read_setting(setting)
             before_it = changed
             changed = change(changed, {key: value})
-            if changed != before_it and not _is_of_the_machine(key):
-                words.append(f"{key.lstrip('+')}={_without_folders(value)}")
+            if changed != before_it and not is_of_the_machine(key):
+                words.append(say_setting(key, value))
         return changed, words
 
     def _with_corpora(self, values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -77,15 +78,20 @@ def read_setting(setting: str) -> tuple[str, Any]:
     Raises
     ------
     PaperError
-        If it is none, or its value is not valid YAML.
+        If it is none, or its value is not valid YAML, or none that DVC can be told.
     """
     key, sign, text = (part.strip() for part in setting.partition("="))
     if not sign or not key:
         raise PaperError(f"-S {setting}: give section.key=value")
     try:
-        return key, load_plain(text)
+        value = load_plain(text)
     except ValueError as error:
         raise PaperError(f"-S {setting}: not valid YAML: {error}") from None
+    try:
+        as_text(value)
+    except ValueError as error:
+        raise PaperError(f"-S {setting}: {error}") from None
+    return key, value
 
 
 def read_replacements(replacements: Sequence[str]) -> dict[str, str]:
@@ -94,21 +100,30 @@ def read_replacements(replacements: Sequence[str]) -> dict[str, str]:
     Raises
     ------
     PaperError
-        If one is no such pair, or a corpus is replaced twice.
+        If one is no such pair, or names no folder, or a corpus is replaced twice.
     """
     found: dict[str, str] = {}
     for pair in ",".join(replacements).split(",") if replacements else []:
         old, sign, new = (part.strip() for part in pair.partition("="))
         if not (old and sign and new):
             raise PaperError(f"--corpus-as {pair}: give CORPUS=OTHER, as emodb=emodb_2s")
+        if not NAME.fullmatch(new) or new == old:
+            what = "the same corpus" if new == old else "a corpus's name is made of a-z, 0-9 and _"
+            raise PaperError(f"--corpus-as {pair}: {what}: give CORPUS=OTHER, as emodb=emodb_2s")
         if found.setdefault(old, new) != new:
             raise PaperError(f"--corpus-as: {old} is replaced by {found[old]} and by {new}: choose one")
     return found
 
 
-def _is_of_the_machine(key: str) -> bool:
+def is_of_the_machine(key: str) -> bool:
+    """Whether a key says where a run takes place, and nothing of what is run."""
     plain = key.lstrip("+")
     return plain in OF_THE_MACHINE or plain.partition(".")[0] in CHANGES_NO_SCORE
+
+
+def say_setting(key: str, value: object) -> str:
+    """Say what a key was changed to."""
+    return f"{key.lstrip('+')}={_without_folders(value)}"
 
 
 def _without_folders(value: object) -> str:
@@ -136,12 +151,3 @@ def _scaled_value(value: float | None, factor: float) -> float | None:
     if value is None:
         return None
     return max(1, round(value * factor)) if isinstance(value, int) else value * factor
-
-
-def _has_epochs_of_its_own(values: Mapping[str, Any]) -> bool:
-    return any(True for section in _sections_of_runs(values) if "epochs" in section)
-
-
-def _sections_of_runs(values: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    yield from (values["members"][name]["train"] for name in values["runs"]["members"])
-    yield from (values["heads"][name] for name in values["runs"]["heads"])

@@ -19,6 +19,7 @@ from pipeline.papers.jobs import Jobs, make_jobs
 from pipeline.papers.paper import Paper, lay_over, load_paper
 from pipeline.papers.record import Record, Runs, load_record, record_json
 from pipeline.papers.scores import Scores, read_scores
+from pipeline.params import parse_params
 from pipeline.params.plain import load_plain
 from pipeline.words import amount
 
@@ -60,6 +61,8 @@ def prepare(asked: Asked) -> tuple[Paper, Jobs]:
     present = read_base()
     committed = _committed(present)
     paper = load_paper(asked.name, committed)
+    if asked.rows is not None and not asked.rows:
+        raise PaperError(f"--rows: names none; {asked.name} has {', '.join(paper.rows)}")
     if unknown := [row for row in asked.rows or () if row not in paper.rows]:
         raise PaperError(f"--rows: {asked.name} has no row {unknown[0]!r}; it has {', '.join(paper.rows)}")
     rows = list(paper.rows) if asked.rows is None else [row for row in paper.rows if row in asked.rows]
@@ -92,7 +95,10 @@ def run_paper(asked: Asked, *, queue: Queue | None = None) -> tuple[Paper, Recor
     with _only_one(asked.name):
         record = load_record(asked.name)
         for row, reason in jobs.reasons.items():
-            record.entry(row, tuple(jobs.chosen[row])).reason = reason
+            entry = record.entry(row, tuple(jobs.chosen[row]))
+            if not entry.paper.scores:  # else it has been run, and what came out stays
+                entry.begin(paper.stated(row), jobs.code)
+                entry.reason = reason
             say(f"papers {asked.name}: {row}: not run: {reason}")
         record.save()
         _run(asked, paper, jobs, record, queue or DvcQueue())
@@ -102,15 +108,14 @@ def run_paper(asked: Asked, *, queue: Queue | None = None) -> tuple[Paper, Recor
 
 def _run(asked: Asked, paper: Paper, jobs: Jobs, record: Record, queue: Queue) -> None:
     label = f"papers {asked.name}"
-    of_trial: dict[str, list[Runs]] = {}
-    seed_of: dict[str, int] = {}
+    of_trial: dict[str, list[tuple[Runs, int]]] = {}  # with the seed of the row whose runs they are
     for job in jobs.jobs:
         if job.row in jobs.reasons:
             continue
         entry = record.entry(job.row, tuple(jobs.chosen[job.row]))
         entry.reason = ""
-        of_trial.setdefault(job.trial.name, []).append(entry.honest if job.honest else entry.paper)
-        seed_of[job.trial.name] = job.seed
+        entry.begin(paper.stated(job.row), jobs.code)
+        of_trial.setdefault(job.trial.name, []).append((entry.honest if job.honest else entry.paper, job.seed))
         record.drop_reasons(job.row)
     metrics = list(dict.fromkeys(report.metric for row in paper.rows.values() for report in row.reports))
     n_done, trials = 0, [trial for trial in jobs.trials if trial.name in of_trial]
@@ -118,13 +123,13 @@ def _run(asked: Asked, paper: Paper, jobs: Jobs, record: Record, queue: Queue) -
     def tell(trial: Trial, outcome: Outcome[Scores]) -> None:
         nonlocal n_done
         n_done += 1
-        for runs in of_trial[trial.name]:
-            runs.scores.pop(seed_of[trial.name], None)
-            runs.reasons.pop(seed_of[trial.name], None)
+        for runs, seed in of_trial[trial.name]:
+            runs.scores.pop(seed, None)
+            runs.reasons.pop(seed, None)
             if outcome.scores is None:
-                runs.reasons[seed_of[trial.name]] = outcome.reason
+                runs.reasons[seed] = outcome.reason
             else:
-                runs.scores[seed_of[trial.name]] = outcome.scores
+                runs.scores[seed] = outcome.scores
         record.save()
         said = f"not run: {outcome.reason}" if outcome.scores is None else _brief(outcome.scores)
         say(f"{label}: {n_done} of {len(trials)}: {trial.name}: {said}")
@@ -132,7 +137,7 @@ def _run(asked: Asked, paper: Paper, jobs: Jobs, record: Record, queue: Queue) -
     def read(waiting: Iterable[Trial]) -> Mapping[str, Outcome[Scores]]:
         return _read(waiting, metrics)
 
-    waiting = [trial for trial in trials if asked.retry or not _has_failed(of_trial[trial.name], seed_of[trial.name])]
+    waiting = [trial for trial in trials if asked.retry or not _has_failed(of_trial[trial.name])]
     if left_out := len(trials) - len(waiting):
         say(f"{label}: {amount(left_out, 'run')} failed before and {'is' if left_out == 1 else 'are'} left: --retry")
         trials = waiting
@@ -140,8 +145,8 @@ def _run(asked: Asked, paper: Paper, jobs: Jobs, record: Record, queue: Queue) -
     run_missing(waiting, queue=queue, read=read, tell=tell, jobs=asked.jobs, label=label)
 
 
-def _has_failed(of: Sequence[Runs], seed: int) -> bool:
-    return any(seed in runs.reasons for runs in of)
+def _has_failed(of: Sequence[tuple[Runs, int]]) -> bool:
+    return any(seed in runs.reasons for runs, seed in of)
 
 
 def _brief(scores: Scores) -> str:
@@ -182,16 +187,25 @@ def _corpora(paper: Paper, row: str, base: Mapping[str, Any]) -> list[str]:
 
 def _committed(present: Mapping[str, Any]) -> dict[str, Any]:
     """Read params.yaml as committed, but for what says where things are: a paper is not what is being tried out."""
-    done = subprocess.run(["git", "show", f"HEAD:./{PARAMS}"], capture_output=True, check=False)
+    try:
+        done = subprocess.run(["git", "show", f"HEAD:./{PARAMS}"], capture_output=True, check=False)
+    except FileNotFoundError:
+        raise PaperError("git is not installed, without which no experiment can run: install it") from None
     if done.returncode:
         raise PaperError(f"{PARAMS} is not committed here: run in a clone of the project")
-    values: dict[str, Any] = load_plain(done.stdout.decode())
+    try:
+        values: dict[str, Any] = load_plain(done.stdout.decode())
+    except ValueError as error:
+        raise ParamsError(f"{PARAMS} as committed cannot be read ({error}): commit one that can") from None
     try:
         for section, key in KEPT:
             if key is None:
                 values[section] = present[section]
             else:
                 values[section][key] = present[section][key]
+        parse_params(values)
+    except ParamsError as error:
+        raise ParamsError(f"{str(error).replace(':', ' as committed:', 1)}: commit a valid one") from None
     except (KeyError, TypeError):
         raise ParamsError(f"{PARAMS} as committed lacks a section: commit a whole one") from None
     return values

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import PaperError
+from pipeline.errors import PaperError, ParamsError
 from pipeline.experiments.queue import source_state
 from pipeline.experiments.trials import Trial, compared, make_trials
 from pipeline.obtain.survey import look_at
-from pipeline.papers.conditions import Conditions
+from pipeline.papers.conditions import Conditions, is_of_the_machine, say_setting
 from pipeline.papers.paper import Paper, lay_over
-from pipeline.params import parse_params
+from pipeline.params import Params, parse_params
+from pipeline.params.plain import load_plain
+
+RELEASED = Path(__file__).parent / "released.yaml"  # params.yaml as the papers' rows were written for it
 
 
 @dataclass(frozen=True)
@@ -33,14 +36,17 @@ class Jobs:
     Attributes
     ----------
     chosen
-        What the conditions change of each row, in words.
+        What the conditions, and params.yaml as committed, change of each row, in words.
     reasons
         Why a row cannot be run here.
+    code
+        Stands for the sources.
     """
 
     jobs: list[Job]
     chosen: Mapping[str, list[str]]
     reasons: Mapping[str, str]
+    code: str
 
     @property
     def trials(self) -> list[Trial]:
@@ -74,23 +80,51 @@ def make_jobs(
         If a row with its conditions has no valid parameters.
     """
     state = source_state()
+    released = load_plain(RELEASED.read_text(encoding="utf-8"))
     names: dict[str, str] = {}
     jobs: list[Job] = []
     reasons: dict[str, str] = {}
     chosen: dict[str, list[str]] = {}
     for row in rows:
+        chosen[row] = []
         for honest in (False, True) if with_honest and paper.rows[row].honest else (False,):
-            values, chosen[row] = conditions.apply(lay_over(committed, *paper.changes(row, honest=honest)))
+            changes = paper.changes(row, honest=honest)
+            stated = lay_over(committed, *changes)
+            values, words = conditions.apply(stated)
+            chosen[row] += [*_committed_otherwise(lay_over(released, *changes), stated), *words]
+            what = f"{name}: row {row}{', honest split' if honest else ''}"
+            if values["corpora"] != []:
+                _check(values, what)
             if reason := find_missing(paper, values):
                 reasons[row] = reason
                 break
             for seed in range(seeds):
-                params = parse_params(with_seed(values, seed))
+                params = _check(with_seed(values, seed), what)
                 digest = hashlib.sha256(json.dumps([state, compared(params)], sort_keys=True).encode()).hexdigest()[:8]
                 experiment = names.setdefault(digest, f"{name}-{row}{'-honest' if honest else ''}-{seed}-{digest}")
                 wanted = difference(present, with_seed(values, seed))
                 jobs.append(Job(row, seed, honest, make_trials(present, {experiment: wanted})[0]))
-    return Jobs(jobs, chosen, reasons)
+        chosen[row] = list(dict.fromkeys(chosen[row]))
+    return Jobs(jobs, chosen, reasons, hashlib.sha256(state.encode()).hexdigest()[:16])
+
+
+def _check(values: Mapping[str, Any], what: str) -> Params:
+    try:
+        return parse_params(values)
+    except ParamsError as error:
+        raise PaperError(f"{what}: {str(error).removeprefix('params.yaml: ')}") from None
+
+
+def _committed_otherwise(released: Mapping[str, Any], stated: Mapping[str, Any]) -> list[str]:
+    """Say what of a row, which says nothing of it, is committed otherwise here than it was released."""
+    runs = stated["runs"]
+    unused = {f"+members.{name}" for name in stated["members"] if name not in runs["members"]}
+    unused |= {f"+heads.{name}" for name in stated["heads"] if name not in runs["heads"]}
+    return [
+        f"params.yaml as committed: {say_setting(key, value)}"
+        for key, value in difference(released, stated).items()
+        if not (key in unused or is_of_the_machine(key))
+    ]
 
 
 def with_seed(values: Mapping[str, Any], seed: int) -> dict[str, Any]:

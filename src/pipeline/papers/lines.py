@@ -20,6 +20,8 @@ class Line:
         As reported; None: the paper prints none.
     ours, honest, gap
         Under the paper's split, under an honest one, and their difference; None: there is none.
+    honest_reason
+        Why the honest split failed; else empty.
     tested
         How many items, and how many units of what.
     differs
@@ -37,6 +39,7 @@ class Line:
     tested: str
     n_seeds: int
     honest: Value | None
+    honest_reason: str
     gap: Value | None
     differs: tuple[str, ...]
     verdict: str
@@ -64,19 +67,23 @@ def make_lines(name: str, paper: Paper, record: Record, rows: Sequence[str] | No
         if not entries:
             reason = f"not tried: emospec papers run {name} --rows {row_name}"
             entries = [Entry(row_name, (), reason)]
+        entries = [_if_of_this_file(entry, paper) for entry in entries]
         lines += [_line(paper, record, row, report, entry) for entry in entries for report in row.reports]
     return lines
 
 
 def _line(paper: Paper, record: Record, row: Row, report: Report, entry: Entry) -> Line:
     ours, reason = _measure(entry, report, honest=False)
-    honest, _ = _measure(entry, report, honest=True)
+    honest, honest_reason = _measure(entry, report, honest=True)
+    differs = [*entry.chosen, *_lacks(entry.paper), *_substitutes(paper, row, entry)]
     if ours is not None and report.minus is not None:
         other = record.entries.get((report.minus, entry.chosen))
-        base, lacking = _measure(other, report, honest=False) if other else (None, f"{report.minus} has not been run")
+        other = _if_of_this_file(other, paper) if other else Entry(report.minus, (), f"{report.minus} has not been run")
+        base, lacking = _measure(other, report, honest=False)
         ours, reason = (subtract(ours, base), "") if base else (None, lacking)
-        honest = None
-    differs = (*entry.chosen, *_lacks(entry.paper), *_substitutes(paper, row, entry))
+        differs += _lacks(other.paper)
+        honest, honest_reason = None, ""
+    differs = list(dict.fromkeys(differs))
     unknown = () if report.value is not None else ("the paper prints no number",)
     return Line(
         row=entry.row,
@@ -88,11 +95,19 @@ def _line(paper: Paper, record: Record, row: Row, report: Report, entry: Entry) 
         tested=_tested(entry.paper, report.metric) if ours else "",
         n_seeds=len(entry.paper.scores) if ours else 0,
         honest=honest,
+        honest_reason=honest_reason if ours and entry.honest.reasons and not honest else "",
         gap=subtract(ours, honest) if ours and honest else None,
         differs=(*differs, *unknown) if ours else (),
         verdict=judge(report.value, ours, differs=differs),
         reason=reason,
     )
+
+
+def _if_of_this_file(entry: Entry, paper: Paper) -> Entry:
+    """Take an entry as it is, unless the paper's file says another thing of its row than when it was run."""
+    if entry.stated in ("", paper.stated(entry.row)):
+        return entry
+    return Entry(entry.row, entry.chosen, "the row's settings have changed since it was run: run it again")
 
 
 def _measure(entry: Entry, report: Report, *, honest: bool) -> tuple[Value | None, str]:
@@ -114,19 +129,27 @@ def _level(metric: str) -> str:
 
 
 def _n_units(runs: Runs, metric: str) -> int:
-    return min(int(scores.tested[_level(metric)]["n_units"]) for scores in runs.scores.values())
+    """Count the units that a metric is of, in the run that has fewest."""
+    _, is_recall, label = metric.partition(".recall.")
+    of_level = [scores.tested[_level(metric)] for scores in runs.scores.values()]
+    return min(one.n_units_by_class.get(label, one.n_units) if is_recall else one.n_units for one in of_level)
 
 
 def _tested(runs: Runs, metric: str) -> str:
     """Say how much was tested, in the first of the runs."""
     level = _level(metric)
     about = next(iter(runs.scores.values())).tested[level]
-    items = amount(about["n"], level)
-    return items if about["unit"] == level else f"{items}, {amount(about['n_units'], about['unit'])}"
+    items = amount(about.n, level)
+    return items if about.unit == level else f"{items}, {amount(about.n_units, about.unit)}"
 
 
 def _lacks(runs: Runs) -> list[str]:
-    return list(dict.fromkeys(lack for scores in runs.scores.values() for lack in scores.lacks))
+    """What was not there, and seeds that failed: a mean of those that did not is of a choice among them."""
+    lacks = list(dict.fromkeys(lack for scores in runs.scores.values() for lack in scores.lacks))
+    if n_failed := len(runs.reasons):
+        n, reason = n_failed + len(runs.scores), next(iter(runs.reasons.values()))
+        lacks.append(f"{n_failed} of {amount(n, 'seed')} failed: {reason}")
+    return lacks
 
 
 def _substitutes(paper: Paper, row: Row, entry: Entry) -> list[str]:

@@ -51,10 +51,16 @@ def cells(line: Line, notes: Notes) -> tuple[str, ...]:
         _interval(line.ours),
         line.tested or "-",
         str(line.n_seeds or "-"),
-        f"{_number(line.honest.value)} ({_interval(line.honest)})" if line.honest else "-",
+        _honest(line, notes),
         f"{line.gap.value:+.2f} ({_interval(line.gap, signed=True)})" if line.gap else "-",
         verdict,
     )
+
+
+def _honest(line: Line, notes: Notes) -> str:
+    if line.honest:
+        return f"{_number(line.honest.value)} ({_interval(line.honest)})"
+    return f"failed [{notes.letters([line.honest_reason])}]" if line.honest_reason else "-"
 
 
 def _number(value: float | None, *, signed: bool = False) -> str:

@@ -2,12 +2,14 @@
 
 import copy
 import difflib
+import hashlib
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pipeline.errors import PaperError, ParamsError
 from pipeline.params import Params, parse_params
@@ -23,7 +25,14 @@ METRIC = re.compile(
     rf"((members|heads|ensembles)\.[a-z0-9_]+\.)?({'|'.join(LEVELS)})\.({'|'.join(MEASURES)}|recall\.[a-z0-9_ ]+)"
 )
 
-Text = Annotated[str, Field(min_length=1)]
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must be one line without control characters")
+    return text
+
+
+Text = Annotated[str, Field(min_length=1), AfterValidator(_one_line)]
 Tree = Mapping[str, Any]
 
 
@@ -125,6 +134,11 @@ class Paper(Part):
         own = [self.settings, *reversed(self._settings_above(name))]
         return [*own, self.rows[name].honest or {}] if honest else own
 
+    def stated(self, name: str) -> str:
+        """Give what stands for all that the file says of how a row is run: other settings, another text."""
+        said = json.dumps([self.changes(name), self.rows[name].honest], sort_keys=True, default=str)
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
 
 def known_papers(folder: Path = FOLDER) -> list[str]:
     """Names of all papers that have a file, sorted."""
@@ -143,9 +157,13 @@ def load_paper(name: str, base: Tree, folder: Path = FOLDER) -> Paper:
     if not NAME.fullmatch(name) or not path.is_file():
         raise PaperError(f"{path}: no such paper; there are {', '.join(known_papers(folder)) or 'none'}")
     try:
-        paper = Paper.model_validate(load_plain(path.read_text(encoding="utf-8")))
+        values = load_plain(path.read_text(encoding="utf-8"))
+        if not isinstance(values, Mapping):
+            raise PaperError(f"{path}: holds no paper: title, citation, settings and rows are needed")
+        paper = Paper.model_validate(values)
     except ValidationError as error:
-        raise PaperError(f"{path}: {'; '.join(one_line_each(error))}") from None
+        of_all = [one["msg"].removeprefix("Value error, ") for one in error.errors() if not one["loc"]]
+        raise PaperError(f"{path}: {'; '.join(of_all or one_line_each(error))}") from None
     except (OSError, ValueError) as error:
         raise PaperError(f"{path}: cannot be read: {' '.join(str(error).split())}") from None
     for row_name, row in paper.rows.items():

@@ -43,6 +43,10 @@ class Entry:
         What was changed of it, in words; empty: run as it stands.
     reason
         Why it could not be run at all; else empty.
+    stated
+        Stands for what the paper's file said of the row when it was run (`Paper.stated`); empty: unknown.
+    code
+        Stands for the sources that it was run with; empty: unknown.
     paper, honest
         Its runs under the paper's split, and under an honest one.
     """
@@ -50,6 +54,8 @@ class Entry:
     row: str
     chosen: tuple[str, ...]
     reason: str = ""
+    stated: str = ""
+    code: str = ""
     paper: Runs = field(default_factory=Runs)
     honest: Runs = field(default_factory=Runs)
 
@@ -57,6 +63,15 @@ class Entry:
     def key(self) -> tuple[str, tuple[str, ...]]:
         """What tells it from others."""
         return self.row, self.chosen
+
+    def begin(self, stated: str, code: str) -> None:
+        """Make it one of the row as the file says it now, and of these sources: what was run before is forgotten.
+
+        So the seeds that are joined are of one row and of one code.
+        """
+        if self.stated not in ("", stated) or self.code not in ("", code):
+            self.paper, self.honest = Runs(), Runs()
+        self.stated, self.code = stated, code
 
 
 @dataclass
@@ -75,7 +90,7 @@ class Record:
         tried = [entry for entry in self.entries.values() if entry.row == row]
         if any(not entry.reason for entry in tried):
             for entry in tried:
-                if entry.reason:
+                if entry.reason and not entry.paper.scores:
                     del self.entries[entry.key]
 
     def save(self) -> None:
@@ -85,6 +100,8 @@ class Record:
                 "row": one.row,
                 "chosen": list(one.chosen),
                 "reason": one.reason,
+                "stated": one.stated,
+                "code": one.code,
                 "paper": one.paper.as_json(),
                 "honest": one.honest.as_json(),
             }
@@ -112,9 +129,11 @@ def load_record(name: str) -> Record:
     try:
         listed = [
             Entry(
-                one["row"],
-                tuple(one["chosen"]),
-                one["reason"],
+                str(one["row"]),
+                tuple(str(words) for words in one["chosen"]),
+                str(one["reason"]),
+                str(one.get("stated", "")),
+                str(one.get("code", "")),
                 Runs.from_json(one["paper"]),
                 Runs.from_json(one["honest"]),
             )

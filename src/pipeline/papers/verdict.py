@@ -17,8 +17,9 @@ def combine(values: Sequence[Value], *, n_units: int = 0) -> Value:
     """Join the runs of several seeds: their mean, and an interval of what varies on either side of it.
 
     Each run's interval is of other recordings (the bootstrap over units); its mean half-width and that of the mean over
-    seeds (Student's t) are added as independent errors are, by their squares. Where every answer of every run is right
-    the bootstrap has nothing to vary: the lower bound is then the exact one of n right answers (Clopper, Pearson 1934).
+    seeds (Student's t) are added as independent errors are, by their squares. Where every answer of a run is right, or
+    every one wrong, the bootstrap has nothing to vary: the bound is then the exact one of n such answers (Clopper,
+    Pearson 1934).
 
     Parameters
     ----------
@@ -35,8 +36,10 @@ def combine(values: Sequence[Value], *, n_units: int = 0) -> Value:
     lows, highs = [low for low, _ in bounds if low is not None], [high for _, high in bounds if high is not None]
     if len(lows) < len(values) or len(highs) < len(values):
         return Value(value=mean, low=None, high=None)
-    if n_units and all(low == one.value == 1.0 for low, one in zip(lows, values, strict=True)):
-        lows = [0.025 ** (1 / n_units)] * len(values)
+    if n_units:
+        exact = 0.025 ** (1 / n_units)
+        lows = [exact if low == one.value == 1.0 else low for low, one in zip(lows, values, strict=True)]
+        highs = [1 - exact if high == one.value == 0.0 else high for high, one in zip(highs, values, strict=True)]
     spread = 0.0
     if len(values) > 1:
         t = float(stats.t.ppf(0.975, len(values) - 1))
