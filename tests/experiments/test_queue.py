@@ -35,6 +35,16 @@ def dvc(tmp_path, monkeypatch):
     return write
 
 
+def test_states_are_asked_for_again_where_dvc_stumbles(dvc, monkeypatch):
+    monkeypatch.setattr("pipeline.experiments.queue.STATUS_PAUSE", 0)
+    stumbling = "echo x >> tries; test $(wc -l < tries) -ge 3 || { echo 'ERROR: Expecting value' >&2; exit 1; }"
+    dvc(f"{stumbling}; cat <<'END'\n{STATUS}END")
+    assert DvcQueue().states()["s-001"] == "Success"
+    dvc("echo 'ERROR: Expecting value' >&2; exit 255")
+    with pytest.raises(ExperimentError, match="dvc queue status: Expecting value"):
+        DvcQueue().states()
+
+
 def test_states_are_read_and_of_two_the_one_that_is_under_way_counts(dvc):
     dvc(f"cat <<'END'\n{STATUS}END")
     found = DvcQueue().states()

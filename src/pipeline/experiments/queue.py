@@ -6,6 +6,7 @@ import signal
 import subprocess
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,7 @@ from pipeline.gate.revision import EXPERIMENT
 
 STATES = ("Running", "Queued", "Failed", "Success")  # where a name stands twice, the first of these counts
 REASON_LENGTH = 300
+STATUS_TRIES, STATUS_PAUSE = 5, 1.0  # seconds
 
 
 class DvcQueue:
@@ -40,7 +42,7 @@ class DvcQueue:
     def states(self) -> dict[str, str]:
         """State of each experiment that the queue knows, by name."""
         found: dict[str, str] = {}
-        for line in _dvc("queue", "status").splitlines():
+        for line in _status().splitlines():
             words = line.split()
             if len(words) >= 4 and words[-1] in STATES and re.fullmatch("[0-9a-f]{7}", words[0]):
                 name, state = words[1], words[-1]
@@ -87,6 +89,15 @@ def source_state() -> str:
     """The sources as committed, and what was changed since: what a score depends on beside the parameters."""
     paths = ("src", "stages", "dvc.yaml")
     return _run(["git", "ls-tree", "HEAD", "--", *paths]) + _run(["git", "diff", "HEAD", "--", *paths])
+
+
+def _status() -> str:
+    """Ask for the states, several times: now and then DVC reads its queue while a worker writes it."""
+    for _ in range(STATUS_TRIES - 1):
+        with contextlib.suppress(ExperimentError):
+            return _dvc("queue", "status")
+        time.sleep(STATUS_PAUSE)
+    return _dvc("queue", "status")
 
 
 def find_reason(log: str) -> str:
