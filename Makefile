@@ -58,8 +58,8 @@ test-commands: $(READY) ## Run every command that README and docs/ show, in a sm
 test-networks: $(READY) ## Build every classification network of torchvision and put a batch through (minutes, 10 GB)
 	@$(RUN) python -m pytest -m networks tests/models/test_all_networks.py
 
-test-resume: $(READY) ## Kill training runs twenty times at random moments and go on each time (minutes)
-	@$(RUN) python -m pytest -m kills tests/learning/test_resume.py
+test-resume: $(READY) ## Kill training runs (twenty times), searches and papers, and go on each time (minutes)
+	@$(RUN) python -m pytest -m kills tests/learning tests/papers tests/search
 
 torture: $(READY) ## Kill every stage and DVC 50 times each, fill disks, flip bits; counts what came of it (half an hour)
 	@$(RUN) python tests/faults/torture.py --kills $(or $(KILLS),50) --dvc-kills $(or $(KILLS),50)

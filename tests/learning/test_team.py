@@ -93,7 +93,7 @@ def test_a_process_that_fails_ends_all_with_one_line(tmp_path):
     assert not (tmp_path / "dropout" / model_folder("0-a")).exists()
 
 
-@pytest.mark.slow
+@pytest.mark.kills
 def test_after_the_kill_of_one_process_the_run_is_gone_on_with(tmp_path, together):
     project(tmp_path / "dropout", "dropout")
     folder = tmp_path / "dropout"

@@ -118,7 +118,7 @@ def test_rows_are_run_once_reported_and_found_again(project):
     assert "demo (here), savee (missing)" in listed
 
 
-@pytest.mark.slow
+@pytest.mark.kills
 def test_killed_it_goes_on_where_it_was(project):
     slow = project.parent / "slow"
     slow.touch()

@@ -68,7 +68,7 @@ def test_a_grid_is_run_ranked_run_for_longer_and_found_again(project):
     assert "error: an experiment drop-001 is there with other parameters: remove it (dvc exp remove" in refused
 
 
-@pytest.mark.slow
+@pytest.mark.kills
 def test_an_interrupt_empties_the_queue_and_the_same_command_goes_on(project):
     slow = project.parent / "slow"
     slow.touch()
