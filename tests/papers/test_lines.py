@@ -48,7 +48,7 @@ def test_a_line_has_claim_ours_gap_and_verdict(paper):
     assert one.gap.value == pytest.approx(0.1)
     assert one.gap.low == pytest.approx(0.1 - 0.04 * 2**0.5)
     assert one.tested == "120 blocks, 4 speakers"
-    assert (two.verdict, two.reason) == ("not run", "not tried: emospec papers run made --rows two")
+    assert (two.verdict, two.reason) == ("not run", "not tried: emospec papers run made")
 
 
 def test_whatever_was_not_as_in_the_paper_is_said_and_is_no_reproduction(paper):

@@ -65,7 +65,7 @@ def make_lines(name: str, paper: Paper, record: Record, rows: Sequence[str] | No
             continue
         entries = [entry for _, entry in sorted(record.entries.items()) if entry.row == row_name]
         if not entries:
-            reason = f"not tried: emospec papers run {name} --rows {row_name}"
+            reason = f"not tried: emospec papers run {name}"
             entries = [Entry(row_name, (), reason)]
         entries = [_if_of_this_file(entry, paper) for entry in entries]
         lines += [_line(paper, record, row, report, entry) for entry in entries for report in row.reports]
