@@ -153,3 +153,10 @@ def stale(project, *changes):
         return changed
     finally:
         path.write_text(before, encoding="utf-8")
+
+
+def make_run_project(folder):
+    """Make the project in an empty folder and run the pipeline in it, with the small settings."""
+    make_project(folder)
+    run(folder, "dvc", "exp", "run", *settings())
+    return folder

@@ -9,20 +9,17 @@ from made_pipeline import (
     BEHIND_TRAINING,
     BLOCKS,
     make_project,
+    make_run_project,
     metrics_of,
     ran,
     run,
-    settings,
     stale,
 )
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("project")
-    make_project(folder)
-    run(folder, "dvc", "exp", "run", *settings())
-    return folder
+    return make_run_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.mark.slow

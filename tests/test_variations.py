@@ -4,16 +4,13 @@ import json
 import sys
 
 import pytest
-from made_pipeline import BEHIND_TRAINING, make_corpus, make_project, metrics_of, ran, run, settings, stale
+from made_pipeline import BEHIND_TRAINING, make_corpus, make_run_project, metrics_of, ran, run, settings, stale
 from ruamel.yaml import YAML
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("project")
-    make_project(folder)
-    run(folder, "dvc", "exp", "run", *settings())
-    return folder
+    return make_run_project(tmp_path_factory.mktemp("project"))
 
 
 @pytest.mark.slow

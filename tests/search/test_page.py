@@ -9,7 +9,7 @@ import pytest
 from pipeline.errors import SearchError
 from pipeline.experiments.follow import Outcome
 from pipeline.search.page import as_csv, as_list, as_markdown, as_page, best_of
-from pipeline.search.record import Entry, Record, check_name, known_searches, load_record, only_one, read_record
+from pipeline.search.record import Entry, Record, check_name, known_searches, load_record, read_record
 from pipeline.search.scores import Scores
 
 
@@ -132,12 +132,3 @@ def test_which_record_is_meant_must_be_clear(tmp_path, monkeypatch):
 def test_names_that_cannot_name_an_experiment_are_refused(name):
     with pytest.raises(SearchError, match="a search's name is made of"):
         check_name(name)
-
-
-def test_one_command_at_a_time_works_on_a_search(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    refused = pytest.raises(SearchError, match="search s: another command is at work")
-    with only_one("s"), only_one("t"), refused, only_one("s"):
-        pass
-    with only_one("s"):
-        pass

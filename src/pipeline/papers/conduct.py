@@ -1,15 +1,13 @@
 """A paper from what is asked to its record: what is missing is run through DVC's queue, what is there is read."""
 
-import contextlib
-import fcntl
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from pipeline.console import say
 from pipeline.errors import PaperError, ParamsError
+from pipeline.experiments.alone import only_one
 from pipeline.experiments.follow import Outcome, Queue, run_missing
 from pipeline.experiments.queue import DvcQueue, find_experiments
 from pipeline.experiments.trials import PARAMS, Trial, are_those_of, describe, read_base
@@ -92,7 +90,7 @@ def run_paper(asked: Asked, *, queue: Queue | None = None) -> tuple[Paper, Recor
         As `prepare`; or if another command is at work on the same paper.
     """
     paper, jobs = prepare(asked)
-    with _only_one(asked.name):
+    with only_one("papers", asked.name):
         record = load_record(asked.name)
         for row, reason in jobs.reasons.items():
             entry = record.entry(row, tuple(jobs.chosen[row]))
@@ -209,19 +207,3 @@ def _committed(present: Mapping[str, Any]) -> dict[str, Any]:
     except (KeyError, TypeError):
         raise ParamsError(f"{PARAMS} as committed lacks a section: commit a whole one") from None
     return values
-
-
-@contextlib.contextmanager
-def _only_one(name: str) -> Iterator[None]:
-    path = Path(".dvc/tmp") / f"papers-{name}.lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise PaperError(f"{path}: cannot be written ({error.strerror}): run from the project's folder") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PaperError(f"papers {name}: another command is at work on it: let it finish, or stop it") from None
-        yield

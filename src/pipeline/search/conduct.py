@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 
 from pipeline.console import say
 from pipeline.errors import SearchError
+from pipeline.experiments.alone import only_one
 from pipeline.experiments.follow import Outcome, Queue, run_missing
 from pipeline.experiments.queue import DvcQueue, find_experiments
 from pipeline.experiments.trials import PARAMS, Trial, are_those_of, describe, make_trials, varying
 from pipeline.gate.revision import Version, find_revision
 from pipeline.search.page import best_of
 from pipeline.search.plan import Asked, Plan, make_plan
-from pipeline.search.record import Entry, Record, load_record, only_one, record_json
+from pipeline.search.record import Entry, Record, load_record, record_json
 from pipeline.search.scores import Scores, read_scores
 from pipeline.words import amount
 
@@ -27,7 +28,7 @@ def search(asked: Asked, *, queue: Queue | None = None) -> Record:
     """
     plan = make_plan(asked)
     record, queue = plan.record, queue or DvcQueue()
-    with only_one(record.name):
+    with only_one("search", record.name):
         _continue(record, asked)
         record.save()
         _announce(record, plan.trials)

@@ -1,9 +1,7 @@
 """metrics/search/NAME.json: what a search tries, and how each run ended. The table is made of it alone."""
 
-import contextlib
-import fcntl
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -134,26 +132,3 @@ def check_name(name: str) -> str:
     if not NAME.fullmatch(name) or len(name) > 60:
         raise SearchError(f"{name!r}: a search's name is made of a-z, 0-9, _ and -, at most 60 of them")
     return name
-
-
-@contextlib.contextmanager
-def only_one(name: str) -> Iterator[None]:
-    """Keep a second command from the same search.
-
-    Raises
-    ------
-    SearchError
-        If one is at work.
-    """
-    path = Path(".dvc/tmp") / f"search-{name}.lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise SearchError(f"{path}: cannot be written ({error.strerror}): run from the project's folder") from None
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise SearchError(f"search {name}: another command is at work on it: let it finish, or stop it") from None
-        yield
