@@ -15,11 +15,14 @@ from made import noise, silence, store_clips, tone
 from pipeline.audio.fingerprint import Fingerprint
 from pipeline.corpora.crowd_voices import STYLES, utter
 from pipeline.duplicates import index
+from pipeline.duplicates import prints as prints_of_all
 from pipeline.duplicates.fingerprints import fingerprint_corpus
 from pipeline.duplicates.index import find_candidates
 from pipeline.duplicates.matching import match_clips
+from pipeline.duplicates.prints import PrintFile, Prints
 from pipeline.duplicates.stretches import common_stretch
 from pipeline.errors import StoreError
+from pipeline.store import scratch
 from pipeline.store.paths import DUPLICATES, clips_csv, fingerprints_h5
 from pipeline.store.tables import Clip, Duplicate, read_rows, write_rows
 
@@ -302,7 +305,19 @@ def print_of(bits, informative=None):
 
 def candidates(prints, recordings=None, **choices):
     recordings = np.arange(len(prints)) if recordings is None else np.array(recordings)
-    return [(found.first, found.second, found.offsets) for found in find_candidates(prints, recordings, **choices)]
+    found = find_candidates(together(prints), recordings, **choices)
+    return [(one.first, one.second, one.offsets) for one in found]
+
+
+def together(prints, order=None):
+    """The prints as one file holds them, in some order."""
+    order = np.arange(len(prints)) if order is None else np.array(order)
+    own = [prints[number] for number in order]
+    bits, told = (
+        np.concatenate([np.zeros(0, dtype), *columns])
+        for dtype, columns in ((np.uint32, [one.bits for one in own]), (bool, [one.informative for one in own]))
+    )
+    return Prints([PrintFile(bits, told, np.array([len(one.bits) for one in own], dtype=np.int64), order)])
 
 
 def test_three_equal_sub_fingerprints_at_one_offset_make_a_candidate_and_two_do_not():
@@ -347,10 +362,47 @@ def test_votes_are_those_of_all_pairs_of_frames():
     assert all(len(offsets) <= index.MOST_OFFSETS for _, _, offsets in found)
 
 
-def test_working_in_parts_changes_nothing():
+@pytest.mark.parametrize("at_once", [1, 7, 100, 10_000])
+@pytest.mark.parametrize("order", [range(8), [3, 0, 7, 1, 6, 2, 5, 4]])
+def test_working_in_parts_changes_nothing(monkeypatch, at_once, order):
     rng = np.random.default_rng(1)
-    prints = [print_of(rng.integers(0, 300, 200)) for _ in range(8)]
-    assert candidates(prints) == candidates(prints, entries_at_once=100) != []
+    told = [rng.random(200) < 0.9 for _ in range(8)]
+    # clips of any length, none among them, and runs of equal sub-fingerprints
+    lengths = [200, 0, 1, 150, 200, 0, 199, 200]
+    prints = [print_of(np.repeat(rng.integers(0, 300, 200), 2)[:n], told[k][:n]) for k, n in enumerate(lengths)]
+    whole = candidates(prints)
+    assert len(whole) > 3
+    for module, name in ((prints_of_all, "FRAMES_AT_ONCE"), (index, "PAIRED_AT_ONCE"), (scratch, "ROWS_AT_ONCE")):
+        monkeypatch.setattr(module, name, at_once)
+    found = find_candidates(together(prints, order), np.arange(8), entries_at_once=at_once, votes_at_once=at_once)
+    assert [(one.first, one.second, one.offsets) for one in found] == whole
+
+
+def test_the_entries_are_those_that_say_where_they_come_from(monkeypatch):
+    # 7 goes on from the first clip to the second: there it is the first of its run again
+    prints = [print_of([1, 1, 2, 7], [1, 1, 0, 1]), print_of([7, 7, 7, 8], [1, 0, 1, 1]), print_of([]), print_of([8])]
+    expected = [(0, 1), (3, 7), (4, 7), (6, 7), (7, 8), (8, 8)]
+    for frames_at_once in (1, 2, 3, 5, 100):
+        monkeypatch.setattr(prints_of_all, "FRAMES_AT_ONCE", frames_at_once)
+        for order in ([0, 1, 2, 3], [2, 3, 1, 0]):
+            pieces = list(together(prints, order).entries())
+            found = [(int(place), int(key)) for keys, places in pieces for key, place in zip(keys, places, strict=True)]
+            assert sorted(found) == expected
+
+
+def test_each_print_is_read_from_its_place():
+    prints = [print_of(np.arange(10 * k, 10 * k + n)) for k, n in enumerate([3, 0, 5, 1])]
+    for order in ([0, 1, 2, 3], [2, 1, 3, 0]):
+        both = together(prints, order)
+        assert (len(both), both.n_all, both.starts.tolist()) == (4, 9, [0, 3, 3, 8])
+        assert [both.of(number).bits.tolist() for number in range(4)] == [one.bits.tolist() for one in prints]
+
+
+def test_more_sound_than_can_be_numbered_is_refused(monkeypatch):
+    monkeypatch.setattr(index, "MOST_FRAMES", 20)
+    assert candidates([print_of(range(10)), print_of(range(9))]) == [(0, 1, (0,))]
+    with pytest.raises(StoreError, match="name fewer corpora"):
+        candidates([print_of(range(10))] * 2)
 
 
 # ---- the common stretch, by hand

@@ -121,14 +121,14 @@ def test_matching_takes_its_time_by_sub_fingerprint_and_by_what_agrees_by_chance
     assert many.seconds == pytest.approx(1 + 426_800 * 2e-7 + 7e-9 * 426_800**2 * 1e-6)
 
 
-def test_memory_of_matching_is_an_index_of_all_clips_a_part_of_it_sorted_and_what_agrees_by_chance():
+def test_memory_of_matching_is_a_part_that_is_sorted_and_what_agrees_by_chance_up_to_a_part_of_that():
     def beyond(n_hours):
         clips = [clip(3600, path=str(number)) for number in range(n_hours)]
         return needs(clips)["match_clips"].memory - SOUND.base_bytes - 25_000_000 - 1240 * n_hours
 
     hour = 3600 * 100 - 33  # 0.336 s of an hour have no sub-fingerprint of their own
-    assert beyond(1) == pytest.approx(hour * 22 + 2**18 * 70 + 120 * 7e-9 * hour**2)
-    assert beyond(50) == pytest.approx(50 * hour * 22 + 2**18 * 70 + 120 * 7e-9 * (50 * hour) ** 2)
+    assert beyond(1) == pytest.approx(2**17 * 70 + 120 * 7e-9 * hour**2)
+    assert beyond(50) == beyond(500) == 2**17 * 70 + 120 * 2**14
 
 
 def test_fingerprints_of_long_clips_wait_for_those_before_them():

@@ -23,6 +23,8 @@ from pipeline.store.paths import clips_csv, clips_h5, fingerprints_h5
 from pipeline.store.sound import clip_pieces
 from pipeline.store.tables import Clip, read_rows
 
+Ints = NDArray[np.int64]
+
 _ROWS_IN_CHUNK = 2**14  # 64 KiB of bits: under three minutes
 
 
@@ -53,24 +55,25 @@ def _fingerprint_clip(audio: Any, clip: Clip, sample_rate: int) -> Fingerprint:
     return fingerprint(clip_pieces(audio, clip), sample_rate=sample_rate)
 
 
-def read_fingerprints(corpus: str, clips: Sequence[Clip], *, sound_sha256: str) -> tuple[list[Fingerprint], int]:
-    """Read the fingerprints of a corpus, one per clip in their order, and the rate of the sound that they are of, Hz.
+def check_fingerprints(file: Any, corpus: str, clip_ids: Sequence[str], *, sound_sha256: str) -> tuple[Ints, int]:
+    """How many sub-fingerprints each clip has, (n_clips,), and the rate of the sound that they are of, Hz.
+
+    Parameters
+    ----------
+    file
+        The corpus's fingerprints, opened.
+    clip_ids
+        Of the corpus's table, in its order.
 
     Raises
     ------
     StoreError
-        If they are missing or damaged, or of other clips.
+        If they are damaged, or of other clips.
     """
-    path = fingerprints_h5(corpus)
-    with open_arrays(path) as file:
-        about = attributes_of(file)
-        names = decode_texts(read_span(file["clip_id"], 0, len(file["clip_id"])))
-        if names != [clip.clip_id for clip in clips] or about["sound_sha256"] != sound_sha256:
-            raise StoreError(f"{path}: made of other clips than those of {clips_csv(corpus)}: run `dvc repro`")
-        ends = np.cumsum(read_span(file["n_frames"], 0, len(clips)))
-        n_all = int(ends[-1]) if len(ends) else 0
-        bits: NDArray[np.uint32] = read_span(file["bits"], 0, n_all)
-        informative: NDArray[np.bool_] = read_span(file["informative"], 0, n_all)
-    cuts = ends[:-1]
-    parts = zip(np.split(bits, cuts), np.split(informative, cuts), strict=True)
-    return [Fingerprint(*part) for part in parts], int(about["sample_rate"])
+    about = attributes_of(file)
+    names = decode_texts(read_span(file["clip_id"], 0, len(file["clip_id"])))
+    if names != list(clip_ids) or about["sound_sha256"] != sound_sha256:
+        raise StoreError(
+            f"{fingerprints_h5(corpus)}: made of other clips than those of {clips_csv(corpus)}: run `dvc repro`"
+        )
+    return read_span(file["n_frames"], 0, len(names)), int(about["sample_rate"])

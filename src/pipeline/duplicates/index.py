@@ -1,32 +1,44 @@
 """Sub-fingerprints of many clips -> pairs of clips with the offsets at which several of them agree in all 32 bits.
 
 An inverted index by sorting: entries (sub-fingerprint, clip, frame) with equal sub-fingerprints lie side by side. Each
-is paired with at most MOST_NEIGHBOURS that follow it, so time and memory grow with the number of entries, not with its
-square; of a set of more copies than that, each is paired with the next ones and the set hangs together as a chain.
+is paired with at most MOST_NEIGHBOURS that follow it, so time grows with the number of entries, not with its square; of
+a set of more copies than that, each is paired with the next ones and the set hangs together as a chain. Entries and
+votes wait on disk; memory holds some of either, whatever their number.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.audio.fingerprint import Fingerprint
+from pipeline.duplicates.prints import Prints
+from pipeline.errors import StoreError
+from pipeline.store.scratch import Buckets
 
 Ints = NDArray[np.int64]
+Entries = NDArray[np.uint64]  # the sub-fingerprint, stirred, above the number of its frame among those of all clips
+Votes = NDArray[np.void]
 
 MOST_NEIGHBOURS = 32
 MOST_REPEATS = 4  # entries of one clip with one sub-fingerprint: those of sound that repeats itself
 LEAST_VOTES = 3
 SLACK = 2  # frames: how far apart votes for one offset may lie
 MOST_OFFSETS = 8  # of one pair of clips, those with most votes
-ENTRIES_AT_ONCE = 2**18
+ENTRIES_AT_ONCE = 2**17
+VOTES_AT_ONCE = 2**14
+PAIRED_AT_ONCE = 2**12  # entries, with MOST_NEIGHBOURS each
+MOST_FRAMES = 2**32
+_STIRRING = np.uint64(2_654_435_761)  # odd: no two sub-fingerprints become one; 2^32 by the golden ratio
+_BUCKET_BITS = 16
+_VOTE = np.dtype([("first", "<i4"), ("second", "<i4"), ("offset", "<i4"), ("count", "<i4")])
 _SHIFT = np.int64(2**26)  # above twice the frames of the longest clip: 93 hours
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Two clips, by their places in the list, `first < second`, and offsets at which they may be the same sound.
+    """Two clips, by their numbers, `first < second`, and offsets at which they may be the same sound.
 
     At offset d, frame n of the first clip is frame n - d of the second.
     """
@@ -37,7 +49,12 @@ class Candidate:
 
 
 def find_candidates(
-    prints: Sequence[Fingerprint], recordings: Ints, *, entries_at_once: int = ENTRIES_AT_ONCE
+    prints: Prints,
+    recordings: Ints,
+    *,
+    folder: Path | None = None,
+    entries_at_once: int = ENTRIES_AT_ONCE,
+    votes_at_once: int = VOTES_AT_ONCE,
 ) -> Iterator[Candidate]:
     """Give the pairs of clips worth a closer look, in their order.
 
@@ -48,56 +65,80 @@ def find_candidates(
         MOST_NEIGHBOURS clips.
     recordings
         A number per clip, (n_clips,): clips of one recording are no pair.
-    entries_at_once
-        Sorted and paired at a time; no result depends on it.
+    folder
+        Where entries and votes may lie meanwhile: 16 bytes a sub-fingerprint; None: where the system has such files.
+    entries_at_once, votes_at_once
+        Sorted at a time; no result depends on them.
+
+    Raises
+    ------
+    StoreError
+        If fingerprints cannot be read, there is no room, or the clips have MOST_FRAMES or more.
     """
-    key, clip, frame = _entries(prints)
-    n_parts = max(1, -(-len(key) // entries_at_once))
-    votes = []
-    for part in range(n_parts):
-        own = key % np.uint32(n_parts) == part if n_parts > 1 else slice(None)
-        votes.append(_votes(key[own], clip[own], frame[own], recordings))
-    pair, offset, count = _tally(*(np.concatenate(column) for column in zip(*votes, strict=True)))
-    yield from _strongest(pair, offset, count, n_clips=len(prints))
+    if prints.n_all >= MOST_FRAMES:
+        raise StoreError(
+            f"clips of {prints.n_all / 360_000:.0f} hours: {MOST_FRAMES // 360_000} can be searched for copies at a "
+            "time: name fewer corpora"
+        )
+    n_clips = len(prints)
+    with Buckets(folder, _VOTE, n_buckets=n_clips, bucket_of=lambda votes: votes["first"]) as votes:
+        with Buckets(folder, np.uint64, n_buckets=2**_BUCKET_BITS, bucket_of=_bucket_of) as entries:
+            for bits, frames in prints.entries():
+                stirred = bits * _STIRRING << np.uint64(32)
+                entries.add(stirred | frames.astype(np.uint64))
+            for part in entries.parts(entries_at_once):
+                for found in _votes(part, prints.starts, recordings):
+                    votes.add(found)
+        for part in votes.parts(votes_at_once):
+            pair = part["first"].astype(np.int64) * n_clips + part["second"]
+            tallied = _tally(pair, part["offset"].astype(np.int64), part["count"].astype(np.int64))
+            yield from _strongest(*tallied, n_clips=n_clips)
 
 
-def _entries(prints: Sequence[Fingerprint]) -> tuple[NDArray[np.uint32], NDArray[np.int32], NDArray[np.int32]]:
-    """Sub-fingerprint, clip and frame of each entry, (n,) each, by clip and frame."""
-    frames = []
-    for own in prints:
-        chosen = own.informative.copy()
-        chosen[1:] &= ~own.informative[:-1] | (own.bits[1:] != own.bits[:-1])  # of a run the first
-        frames.append(np.flatnonzero(chosen).astype(np.int32))
-    keys = [own.bits[frame] for own, frame in zip(prints, frames, strict=True)]
-    key = np.concatenate([np.zeros(0, np.uint32), *keys])
-    del keys  # there are as many entries as frames of all sound: no more copies than needed
-    clip = np.repeat(np.arange(len(prints), dtype=np.int32), [len(frame) for frame in frames])
-    return key, clip, np.concatenate([np.zeros(0, np.int32), *frames])
+def _bucket_of(entries: Entries) -> NDArray[np.uint16]:
+    return (entries >> np.uint64(64 - _BUCKET_BITS)).astype(np.uint16)
 
 
-def _votes(
-    key: NDArray[np.uint32], clip: NDArray[np.int32], frame: NDArray[np.int32], recordings: Ints
-) -> tuple[Ints, Ints, Ints]:
-    """Pairs of clips (first * n_clips + second), offsets and votes, (n,) each, from some entries."""
-    order = np.argsort(key, kind="stable")
-    key, clip, frame = key[order], clip[order], frame[order]
+def _votes(entries: Entries, starts: Ints, recordings: Ints) -> Iterator[Votes]:
+    """Pair entries that agree: their votes, in pieces in which none is there twice."""
+    key, clip, frame = _repeated(entries, starts)
+    here = np.flatnonzero(key[1:] == key[:-1])
+    for first in range(0, len(here), PAIRED_AT_ONCE):
+        pairs, offsets = [], []
+        some = here[first : first + PAIRED_AT_ONCE]
+        for step in range(1, MOST_NEIGHBOURS + 1):
+            some = some[some + step < len(key)]
+            some = some[key[some] == key[some + step]]  # who has no such neighbour at one step has none at the next
+            if not len(some):
+                break
+            is_pair = recordings[clip[some]] != recordings[clip[some + step]]
+            a, b = some[is_pair], some[is_pair] + step
+            pairs.append(clip[a] * len(starts) + clip[b])
+            offsets.append(frame[a] - frame[b])
+        pair, offset = np.concatenate(pairs), np.concatenate(offsets)
+        pair, offset, count = _tally(pair, offset, np.ones(len(pair), np.int64))
+        votes = np.empty(len(pair), _VOTE)
+        votes["first"], votes["second"] = np.divmod(pair, len(starts))
+        votes["offset"], votes["count"] = offset, count
+        yield votes
+
+
+def _repeated(entries: Entries, starts: Ints) -> tuple[NDArray[np.uint32], Ints, Ints]:
+    """Sub-fingerprint, stirred, clip and frame (n,) of the entries that agree with another, by all three.
+
+    Those that one clip has more than MOST_REPEATS times are left out from there on.
+    """
+    entries = np.sort(entries)
+    key = (entries >> np.uint64(32)).astype(np.uint32)
+    agrees = key[1:] == key[:-1]
+    agreeing = np.flatnonzero(np.append(agrees, False) | np.insert(agrees, 0, False))
+    key, place = key[agreeing], (entries[agreeing] & np.uint64(2**32 - 1)).astype(np.int64)
+    clip = np.searchsorted(starts, place, "right") - 1
     repeated = np.zeros(len(key), dtype=bool)
     n = MOST_REPEATS
     repeated[n:] = (key[n:] == key[:-n]) & (clip[n:] == clip[:-n])
-    key, clip, frame = key[~repeated], clip[~repeated].astype(np.int64), frame[~repeated].astype(np.int64)
-    here = np.arange(len(key))
-    pairs, offsets = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for step in range(1, MOST_NEIGHBOURS + 1):
-        here = here[here + step < len(key)]
-        here = here[key[here] == key[here + step]]  # who has no such neighbour at one step has none at the next
-        if not len(here):
-            break
-        is_pair = recordings[clip[here]] != recordings[clip[here + step]]
-        a, b = here[is_pair], here[is_pair] + step
-        pairs.append(clip[a] * len(recordings) + clip[b])
-        offsets.append(frame[a] - frame[b])
-    pair, offset = np.concatenate(pairs), np.concatenate(offsets)
-    return _tally(pair, offset, np.ones(len(pair), np.int64))
+    key, clip, place = key[~repeated], clip[~repeated], place[~repeated]
+    return key, clip, place - starts[clip]
 
 
 def _tally(pair: Ints, offset: Ints, count: Ints) -> tuple[Ints, Ints, Ints]:

@@ -23,16 +23,17 @@ from typing import Any
 import numpy as np
 
 from pipeline.audio.alignment import Fit, fit
-from pipeline.audio.fingerprint import HOP_SECONDS, SUPPORT_SECONDS, Fingerprint
+from pipeline.audio.fingerprint import HOP_SECONDS, SUPPORT_SECONDS
 from pipeline.console import track
-from pipeline.duplicates.fingerprints import read_fingerprints
+from pipeline.duplicates.fingerprints import check_fingerprints
 from pipeline.duplicates.index import MOST_NEIGHBOURS, Candidate, find_candidates
+from pipeline.duplicates.prints import PrintFile, Prints
 from pipeline.duplicates.stretches import Stretch, common_stretch
 from pipeline.errors import StoreError
 from pipeline.parallel import in_order
-from pipeline.store.arrays import digest_of, open_arrays, read_span
+from pipeline.store.arrays import SMALL_CACHE, digest_of, open_arrays, read_span
 from pipeline.store.paths import DUPLICATES, clips_csv, clips_h5, fingerprints_h5
-from pipeline.store.tables import Clip, Duplicate, read_rows, write_rows
+from pipeline.store.tables import Clip, Duplicate, each_row, write_rows
 
 PIECE_SECONDS = 2.0
 MOST_PIECES = 8
@@ -43,12 +44,16 @@ LEAST_APERIODIC = 0.05
 LEAST_ACTIVE_SECONDS = 0.4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Heard:
-    """A clip with its fingerprint and the dataset that holds its sound."""
+    """What is known of a clip here, and the dataset that holds its sound."""
 
-    clip: Clip
-    print: Fingerprint
+    clip_id: str
+    recording: int  # equal for clips of one recording
+    pcm_sha256: str
+    seconds: float
+    n_samples: int
+    offset: int  # of its first sample
     audio: Any
 
 
@@ -61,18 +66,50 @@ def match_clips(corpora: Sequence[str], *, n_workers: int) -> list[Duplicate]:
         If fingerprints are missing or not of these clips, or the corpora's sound is at different rates.
     """
     with contextlib.ExitStack() as files:
-        heard, rates = [], {}
-        for corpus in corpora:
-            sound = files.enter_context(open_arrays(clips_h5(corpus)))
-            clips = read_rows(clips_csv(corpus), Clip)
-            prints, rates[corpus] = read_fingerprints(corpus, clips, sound_sha256=digest_of(sound, "audio"))
-            heard += [_Heard(clip, own, sound["audio"]) for clip, own in zip(clips, prints, strict=True)]
-        _refuse_unequal_rates(rates)
-        heard.sort(key=lambda one: one.clip.clip_id)
-        near = _near_pairs(heard, sample_rate=next(iter(rates.values())), n_workers=n_workers)
-        rows = sorted([*_exact_pairs([one.clip for one in heard]), *near], key=lambda row: (row.clip_id, row.other_id))
+        heard, prints, sample_rate = _open_all(corpora, files)
+        near = _near_pairs(heard, prints, sample_rate=sample_rate, n_workers=n_workers)
+        rows = sorted([*_exact_pairs(heard), *near], key=lambda row: (row.clip_id, row.other_id))
     write_rows(DUPLICATES, Duplicate, rows)
     return rows
+
+
+def _open_all(corpora: Sequence[str], files: contextlib.ExitStack) -> tuple[list[_Heard], Prints, int]:
+    """Clips of all corpora, sorted by their names, the fingerprints by their places there, and the sound's rate, Hz."""
+    heard: list[_Heard] = []
+    opened, ends, rates = [], [], {}
+    numbers: dict[tuple[str, str], int] = {}
+    for corpus in corpora:
+        sound = files.enter_context(open_arrays(clips_h5(corpus)))
+        own = [_heard(clip, sound["audio"], numbers) for clip in each_row(clips_csv(corpus), Clip)]
+        file = files.enter_context(open_arrays(fingerprints_h5(corpus), cache_bytes=SMALL_CACHE))
+        n_frames, rates[corpus] = check_fingerprints(
+            file, corpus, [one.clip_id for one in own], sound_sha256=digest_of(sound, "audio")
+        )
+        heard += own
+        opened.append((file, n_frames))
+        ends.append(len(heard))
+    _refuse_unequal_rates(rates)
+    order = sorted(range(len(heard)), key=lambda place: heard[place].clip_id)
+    parts = np.split(np.argsort(order), ends[:-1])
+    prints = Prints(
+        [
+            PrintFile(file["bits"], file["informative"], n_frames, own)
+            for (file, n_frames), own in zip(opened, parts, strict=True)
+        ]
+    )
+    return [heard[place] for place in order], prints, next(iter(rates.values()))
+
+
+def _heard(clip: Clip, audio: Any, numbers: dict[tuple[str, str], int]) -> _Heard:
+    return _Heard(
+        clip_id=clip.clip_id,
+        recording=numbers.setdefault((clip.corpus, clip.path), len(numbers)),
+        pcm_sha256=clip.pcm_sha256,
+        seconds=clip.seconds,
+        n_samples=clip.n_samples,
+        offset=clip.offset,
+        audio=audio,
+    )
 
 
 def _refuse_unequal_rates(rates: Mapping[str, int]) -> None:
@@ -81,7 +118,7 @@ def _refuse_unequal_rates(rates: Mapping[str, int]) -> None:
         raise StoreError(f"{named}: needed one rate: run `dvc repro`")
 
 
-def _exact_pairs(clips: Sequence[Clip]) -> Iterator[Duplicate]:
+def _exact_pairs(clips: Sequence[_Heard]) -> Iterator[Duplicate]:
     """Pairs of clips with equal sound, but not of one recording; each with at most MOST_NEIGHBOURS that follow."""
     same = defaultdict(list)
     for clip in clips:
@@ -90,32 +127,33 @@ def _exact_pairs(clips: Sequence[Clip]) -> Iterator[Duplicate]:
     for group in same.values():
         for place, clip in enumerate(group):
             for other in group[place + 1 : place + 1 + MOST_NEIGHBOURS]:
-                if _recording(clip) != _recording(other):
+                if clip.recording != other.recording:
                     yield _row(clip, other, kind="exact", offset=0.0, seconds=clip.seconds, similarity=1.0)
 
 
-def _near_pairs(heard: Sequence[_Heard], *, sample_rate: int, n_workers: int) -> Iterator[Duplicate]:
+def _near_pairs(heard: Sequence[_Heard], prints: Prints, *, sample_rate: int, n_workers: int) -> Iterator[Duplicate]:
     """Pairs of clips, sorted by their names, whose sound is alike but not equal."""
-    numbers: dict[tuple[str, str], int] = {}
-    recordings = np.array([numbers.setdefault(_recording(one.clip), len(numbers)) for one in heard], dtype=np.int64)
-    jobs = [
-        (heard[found.first], heard[found.second], found, sample_rate)
-        for found in find_candidates([one.print for one in heard], recordings)
-        if not _is_equal(heard[found.first].clip, heard[found.second].clip)
+    recordings = np.array([one.recording for one in heard], dtype=np.int64)
+    found = [
+        candidate
+        for candidate in find_candidates(prints, recordings, folder=DUPLICATES.parent)
+        if not _is_equal(heard[candidate.first], heard[candidate.second])
     ]
+    jobs = ((heard[one.first], heard[one.second], prints, one, sample_rate) for one in found)
     results = in_order(_listen, jobs, n_workers=n_workers)
-    for row in track(results, label="match clips", total=len(jobs), unit="pairs"):
+    for row in track(results, label="match clips", total=len(found), unit="pairs"):
         if row is not None:
             yield row
 
 
-def _is_equal(clip: Clip, other: Clip) -> bool:
+def _is_equal(clip: _Heard, other: _Heard) -> bool:
     return bool(clip.pcm_sha256) and clip.pcm_sha256 == other.pcm_sha256
 
 
-def _listen(first: _Heard, second: _Heard, candidate: Candidate, sample_rate: int) -> Duplicate | None:
+def _listen(first: _Heard, second: _Heard, prints: Prints, candidate: Candidate, sample_rate: int) -> Duplicate | None:
     """Check the offsets of a candidate, that of the longest stretch first; give the first that proves right."""
-    found = (common_stretch(first.print, second.print, offset) for offset in candidate.offsets)
+    both = prints.of(candidate.first), prints.of(candidate.second)
+    found = (common_stretch(*both, offset) for offset in candidate.offsets)
     stretches = sorted((one for one in found if one is not None), key=lambda one: -one.n_frames)
     for stretch in stretches:
         fits = _fits(first, second, stretch, sample_rate=sample_rate)
@@ -129,8 +167,8 @@ def _listen(first: _Heard, second: _Heard, candidate: Candidate, sample_rate: in
         if correlation >= LEAST_CORRELATION and explained >= LEAST_EXPLAINED:
             lag = float(np.median([one.lag_seconds for one in fits]))
             return _row(
-                first.clip,
-                second.clip,
+                first,
+                second,
                 kind="near",
                 offset=stretch.offset * HOP_SECONDS - lag,
                 seconds=_seconds(stretch.start, stretch.end - 1),
@@ -149,9 +187,9 @@ def _fits(first: _Heard, second: _Heard, stretch: Stretch, *, sample_rate: int) 
         end = begin + min(PIECE_SECONDS, _seconds(frames[0], frames[-1]))
         # Frames are counted at another rate: their last sample may be one that the clip does not have.
         start = max(round(begin * sample_rate), shift)
-        stop = min(round(end * sample_rate), first.clip.n_samples, second.clip.n_samples + shift)
-        a = read_span(first.audio, first.clip.offset + start, first.clip.offset + stop)
-        b = read_span(second.audio, second.clip.offset + start - shift, second.clip.offset + stop - shift)
+        stop = min(round(end * sample_rate), first.n_samples, second.n_samples + shift)
+        a = read_span(first.audio, first.offset + start, first.offset + stop)
+        b = read_span(second.audio, second.offset + start - shift, second.offset + stop - shift)
         fits.append(fit(a, b, sample_rate=sample_rate, most_lag_seconds=MOST_LAG_SECONDS))
     return fits
 
@@ -161,11 +199,7 @@ def _seconds(first_frame: int, last_frame: int) -> float:
     return float(last_frame - first_frame) * HOP_SECONDS + SUPPORT_SECONDS
 
 
-def _recording(clip: Clip) -> tuple[str, str]:
-    return clip.corpus, clip.path
-
-
-def _row(clip: Clip, other: Clip, *, kind: str, offset: float, seconds: float, similarity: float) -> Duplicate:
+def _row(clip: _Heard, other: _Heard, *, kind: str, offset: float, seconds: float, similarity: float) -> Duplicate:
     return Duplicate(
         clip_id=clip.clip_id,
         other_id=other.clip_id,

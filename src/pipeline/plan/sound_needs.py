@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.audio.fingerprint import FRAME, HOP, LAG, RATE
-from pipeline.duplicates.index import ENTRIES_AT_ONCE, MOST_NEIGHBOURS
+from pipeline.duplicates.index import ENTRIES_AT_ONCE, MOST_NEIGHBOURS, VOTES_AT_ONCE
 from pipeline.features.chosen import representation_of
 from pipeline.parallel import JOBS_PER_WORKER
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, ROW_SECONDS, Job, Need, block_bytes, rows_in_chunks
@@ -17,9 +17,9 @@ SCIPY_BYTES = 25_000_000  # of Fourier transforms and resampling, beside a proce
 PRINT_BYTES = 5  # of a sub-fingerprint: 32 bits, and whether it tells anything
 PRINTS_IN_CHUNK = 2**14
 PRINTING_BYTES = 8_000_000  # of the frames and spectra that a worker has at hand, beside the sound
-# Measured once, on 34 minutes of speech and other sounds, and 50 hours made of them: what a sub-fingerprint takes in
-# the index, and while it is sorted; and what two take that agree by chance.
-INDEX_BYTES, SORTING_BYTES, CHANCE_BYTES = 22, 70, 120
+# Measured once, on 34 minutes of speech and other sounds, and 50 hours made of them: what a sub-fingerprint takes while
+# it is sorted, and what two take that agree by chance.
+SORTING_BYTES, CHANCE_BYTES = 70, 120
 CHANCE = 7e-9  # such pairs, by the square of the number of sub-fingerprints
 CHANCE_SECONDS = 1e-6
 READER_BYTES = 45_000_000  # of a process that decodes sound for a worker, beside its blocks
@@ -130,14 +130,14 @@ def _match(job: Job) -> Need:
     clips = job.survey.clips
     n = sum(n_prints(clip.n_samples, job.params.audio.sample_rate) for clip in clips)
     by_chance = min(CHANCE * n**2, MOST_NEIGHBOURS * n)
-    index = INDEX_BYTES * n + SORTING_BYTES * min(n, ENTRIES_AT_ONCE) + round(CHANCE_BYTES * by_chance)
+    sorting = SORTING_BYTES * min(n, ENTRIES_AT_ONCE) + round(CHANCE_BYTES * min(by_chance, VOTES_AT_ONCE))
     return Need(
         stage="match_clips",
         runs=1,
         items=amount(len(clips), "clip"),
         seconds=job.sound.start_seconds + n * job.sound.match_per_print + by_chance * CHANCE_SECONDS,
         disk=100,
-        memory=job.sound.base_bytes + SCIPY_BYTES + index + ROW_MEMORY["clip"] * len(clips),
+        memory=job.sound.base_bytes + SCIPY_BYTES + sorting + ROW_MEMORY["clip"] * len(clips),
     )
 
 

@@ -14,6 +14,7 @@ from pipeline.errors import StoreError
 from pipeline.store.files import written_whole
 from pipeline.store.sink import Sink
 
+SMALL_CACHE = 2**20  # bytes: for what is gone through once, or read in chunks as they are
 SOUND_CHUNK = 2**18  # samples: 1 MiB, about six seconds at 44.1 kHz
 
 
@@ -92,8 +93,13 @@ def new_arrays(path: Path) -> Iterator[ArrayWriter]:
 
 
 @contextlib.contextmanager
-def open_arrays(path: Path) -> Iterator[Any]:
+def open_arrays(path: Path, *, cache_bytes: int | None = None) -> Iterator[Any]:
     """Open an HDF5 file of ours for reading.
+
+    Parameters
+    ----------
+    cache_bytes
+        Of chunks that were read, per dataset, in memory; by default what HDF5 has, 8 MiB in its version 2.
 
     Raises
     ------
@@ -101,7 +107,7 @@ def open_arrays(path: Path) -> Iterator[Any]:
         If it is missing, not HDF5, not marked complete, or damaged where it is read.
     """
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(path, "r", rdcc_nbytes=cache_bytes)
     except FileNotFoundError:
         raise StoreError(f"{path}: missing: run `dvc repro`") from None
     except OSError as error:
