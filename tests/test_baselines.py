@@ -43,6 +43,15 @@ def uar(probabilities, labels, rows):
     return balanced_accuracy_score(labels[rows], probabilities[rows].argmax(axis=1))
 
 
+def facts_of(clips, blocks, gains):
+    return nuisance_facts([block.block_id for block in blocks], clips, blocks, gains)
+
+
+def joined(parts):
+    parts = list(parts)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 # nuisance facts
 
 
@@ -59,7 +68,7 @@ def test_facts_by_hand():
         GAIN,
         *(dataclasses.replace(GAIN, block_id=name, lufs=lufs) for name, lufs in (("b@9", -math.inf), ("b@0", -12.5))),
     ]
-    facts = nuisance_facts([CLIP, long_clip], blocks, gains)
+    facts = facts_of([CLIP, long_clip], blocks, gains)
     assert facts.dtype == np.float64
     np.testing.assert_allclose(
         facts,
@@ -69,8 +78,8 @@ def test_facts_by_hand():
 
 def test_facts_have_a_column_per_name():
     assert NUISANCES == ("clip_seconds", "block_lufs", "bandwidth_hz", "floor_db", "padding")
-    assert nuisance_facts([CLIP], [BLOCK], [GAIN]).shape == (1, 5)
-    assert nuisance_facts([CLIP], [], [GAIN]).shape == (0, 5)
+    assert facts_of([CLIP], [BLOCK], [GAIN]).shape == (1, 5)
+    assert facts_of([CLIP], [], [GAIN]).shape == (0, 5)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +94,7 @@ def test_facts_have_a_column_per_name():
 )
 def test_facts_refuse_tables_that_do_not_fit(clips, gains, message):
     with pytest.raises(StoreError, match=message):
-        nuisance_facts(clips, [BLOCK], gains)
+        facts_of(clips, [BLOCK], gains)
 
 
 # thumbnails
@@ -308,9 +317,10 @@ def test_all_baselines_do_without_a_class():
     labels = np.array([0, 0, 2, 2, 2, 1])
     train = np.arange(6) < 5
     pictures = labels[:, None].astype(np.float32)
-    found = all_baselines(
+    parts = all_baselines(
         pictures.astype(float), pictures, labels, train=train, train_before_balance=train, n_classes=3
     )
+    found = joined(parts)
     assert {name: values[:, 1].max() for name, values in found.items()} == {
         "majority": 0,
         "nuisance": 0,
@@ -331,8 +341,9 @@ images = rng.integers(0, 256, (240, 61, 83, 3), dtype=np.uint8) // 2 + (40 * lab
 facts = rng.normal(size=(240, 5)) + labels[:, None]
 small = thumbnails(images)
 train = rng.random(240) < 0.7
-found = all_baselines(facts, small, labels, train=train, train_before_balance=train, n_classes=3)
-print([hashlib.md5(values.tobytes()).hexdigest() for values in (small, *found.values())])
+parts = all_baselines(facts, small, labels, train=train, train_before_balance=train, n_classes=3)
+found = [values for part in parts for values in part.values()]
+print([hashlib.md5(values.tobytes()).hexdigest() for values in (small, *found)])
 """
 
 
@@ -389,13 +400,12 @@ def test_unusable_rows_are_refused(changes, message):
 def test_majority_counts_training_rows_only():
     labels = np.array([2, 2, 1, 0, 0, 0])
     train = np.array([True, True, True, False, False, False])
-    np.testing.assert_array_equal(majority(labels, train, n_classes=4), np.tile([0, 0, 1, 0], (6, 1)))
+    assert majority(labels, train, n_classes=4).tolist() == [0, 0, 1, 0]
 
 
 def test_majority_of_equals_is_the_first_class():
     labels = np.array([2, 1, 2, 1, 0])
-    found = majority(labels, np.ones(5, dtype=bool), n_classes=3)
-    np.testing.assert_array_equal(found, np.tile([0, 1, 0], (5, 1)))
+    assert majority(labels, np.ones(5, dtype=bool), n_classes=3).tolist() == [0, 1, 0]
 
 
 def test_majority_of_no_training_is_refused():
@@ -410,7 +420,7 @@ def test_all_baselines_use_the_rows_that_each_should():
     before = np.arange(12) < 10
     facts = np.column_stack([labels, np.arange(12) % 3])
     pictures = np.column_stack([np.arange(12) % 5, 1 - labels]).astype(np.float32)
-    found = all_baselines(facts, pictures, labels, train=train, train_before_balance=before, n_classes=2)
+    found = joined(all_baselines(facts, pictures, labels, train=train, train_before_balance=before, n_classes=2))
     assert list(found) == ["majority", "nuisance", "thumbnail"]
     np.testing.assert_array_equal(found["majority"], np.tile([0, 1], (12, 1)))
     np.testing.assert_array_equal(found["nuisance"], fit_predict(facts, labels, train, n_classes=2))
@@ -437,5 +447,5 @@ def test_a_batch_of_stacks_is_the_stacks_one_by_one():
 def test_without_thumbnails_there_is_no_such_baseline():
     facts = np.random.default_rng(0).normal(size=(12, 5))
     labels, train = np.arange(12) % 3, np.arange(12) < 9
-    found = all_baselines(facts, None, labels, train=train, train_before_balance=train, n_classes=3)
+    found = joined(all_baselines(facts, None, labels, train=train, train_before_balance=train, n_classes=3))
     assert list(found) == ["majority", "nuisance"]

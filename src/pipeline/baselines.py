@@ -1,40 +1,49 @@
 """What recording facts or a thumbnail alone achieve on the same split: the bar that a network has to clear."""
 
 import functools
+import itertools
 import math
-import warnings
 from array import array
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.errors import MetricsError, SplitError, StoreError
+from pipeline.regression import Regression, fit
+from pipeline.store.names import Names
+from pipeline.store.scratch import ScratchRows
 from pipeline.store.tables import Block, Clip, Gain
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer[Any]]
 Flags = NDArray[np.bool_]
+Features = NDArray[Any] | ScratchRows  # (n, d), in memory or on disk
+Row = TypeVar("Row")
 
 NUISANCES = ("clip_seconds", "block_lufs", "bandwidth_hz", "floor_db", "padding")
 THUMBNAIL_CELLS = 14  # along each side: coarse enough to hold no texture, only where there is energy
 LOWEST_LUFS = -70.0  # the absolute gate of ITU-R BS.1770-5: what is quieter has no loudness
 N_COLOURS = THUMBNAIL_CELLS**2 * 3  # values of a thumbnail of an image
 DECIMALS = 6  # of a probability
-TOLERANCE = 1e-10  # of the largest part of the gradient
-MAX_ITERATIONS = 1000
-ROWS_AT_ONCE = 4096
+ROWS_AT_ONCE = 512
 
 
-def nuisance_facts(clips: Sequence[Clip], blocks: Sequence[Block], gains: Sequence[Gain]) -> Floats:
+def nuisance_facts(
+    block_ids: Sequence[str], clips: Iterable[Clip], blocks: Iterable[Block], gains: Iterable[Gain]
+) -> Floats:
     """Collect what should not tell an emotion, but may.
 
     Parameters
     ----------
+    block_ids
+        Of the blocks that are asked for.
     clips, blocks, gains
-        The tables; clips and gains in any order, one row for every block that is named.
+        Rows of the tables in any order, gone through once; other blocks may be among them.
 
     Returns
     -------
@@ -46,23 +55,33 @@ def nuisance_facts(clips: Sequence[Clip], blocks: Sequence[Block], gains: Sequen
     Raises
     ------
     StoreError
-        If a block has no clip or no loudness, or a fact is not a number.
+        If a block is not there, has no clip or no loudness, or a fact is not a number.
     """
-    clip_of = {clip.clip_id: clip for clip in clips}
-    lufs_of = {gain.block_id: gain.lufs for gain in gains}
-    facts = np.empty((len(blocks), len(NUISANCES)))
-    for row, block in enumerate(blocks):
-        if block.clip_id not in clip_of or block.block_id not in lufs_of:
-            what = "loudness" if block.clip_id in clip_of else "clip"
-            raise StoreError(f"{block.block_id}: no {what} of this block in the tables: run `dvc repro`")
-        clip = clip_of[block.clip_id]
-        filled = 0.0 if block.fill == "none" else max(0.0, 1 - clip.n_samples / block.n_samples)
-        loudness = max(lufs_of[block.block_id], LOWEST_LUFS)
-        facts[row] = (_log(clip.seconds), loudness, clip.bandwidth_hz, clip.floor_db, filled)
+    places = Names(block_ids)
+    facts = np.zeros((len(block_ids), len(NUISANCES)))
+    is_there, has_clip, has_gain = (np.zeros(len(block_ids), dtype=bool) for _ in range(3))
+    clip_names, of_clip, samples = _facts_of_clips(clips)
+    for some in _batches(blocks):
+        at = places.find([block.block_id for block in some])
+        clip = clip_names.find([block.clip_id for block in some])
+        is_there[at[at >= 0]] = True
+        known = (at >= 0) & (clip >= 0)
+        at, clip = at[known], clip[known]
+        has_clip[at] = True
+        facts[at[:, None], (0, 2, 3)] = of_clip[clip]
+        lengths = np.array([block.n_samples for block in some])[known]
+        is_filled = np.array([block.fill != "none" for block in some])[known]
+        facts[at, 4] = np.where(is_filled, np.maximum(0, 1 - samples[clip] / lengths), 0)
+    for measured in _batches(gains):
+        at = places.find([gain.block_id for gain in measured])
+        known = at >= 0
+        has_gain[at[known]] = True
+        facts[at[known], 1] = np.maximum(np.array([gain.lufs for gain in measured])[known], LOWEST_LUFS)
+    _refuse_unknown(block_ids, is_there, has_clip, has_gain)
     if not np.isfinite(facts).all():
         row, column = np.argwhere(~np.isfinite(facts))[0]
         raise StoreError(
-            f"{blocks[row].block_id}: {NUISANCES[column]} is {facts[row, column]}: run `dvc repro -f` on its stage"
+            f"{block_ids[row]}: {NUISANCES[column]} is {facts[row, column]}: run `dvc repro -f` on its stage"
         )
     return facts
 
@@ -90,16 +109,40 @@ def thumbnails(blocks: Iterable[NDArray[Any]]) -> NDArray[np.float32]:
         If a block is neither.
     """
     with threadpool_limits(limits=1, user_api="blas"):  # products this small lose by threads, much on a busy machine
-        values, n_rows = array("f"), 0  # grows where it is: a list of rows would be in memory twice at its end
-        for batch in blocks:
-            for block in batch if batch.ndim == 4 else [batch]:
-                values.frombytes(_shrink(block).tobytes())
-                n_rows += 1
-    return np.frombuffer(values, dtype=np.float32).reshape(n_rows, len(values) // n_rows if n_rows else N_COLOURS)
+        rows = [shrink(block) for batch in blocks for block in (batch if batch.ndim == 4 else [batch])]
+    return np.stack(rows) if rows else np.zeros((0, N_COLOURS), np.float32)
 
 
-def fit_predict(features: NDArray[Any], labels: Integers, train: Flags, *, n_classes: int) -> Floats:
-    """Fit a multinomial logistic regression on the training rows and predict all rows.
+@dataclass(frozen=True)
+class Fitted:
+    """A regression on the classes that training holds, or the only one.
+
+    Attributes
+    ----------
+    regression
+        None where there is but one.
+    learnt
+        The classes.
+    """
+
+    regression: Regression | None
+    learnt: NDArray[np.intp]
+    n_classes: int
+
+    def probabilities(self, features: NDArray[Any]) -> Floats:
+        """Probabilities (n, n_classes) of rows (n, d), six decimals."""
+        probabilities: Floats = np.zeros((len(features), self.n_classes))
+        with threadpool_limits(limits=1):
+            probabilities[:, self.learnt] = (
+                1 if self.regression is None else self.regression.probabilities(features).round(DECIMALS)
+            )
+        return probabilities
+
+
+def fit_regression(
+    features: Features, labels: Integers, train: Flags, *, n_classes: int, folder: Path | None = None
+) -> Fitted:
+    """Fit a multinomial logistic regression on the training rows.
 
     Columns are standardised by the training rows; one that is constant there becomes 0. The penalty is L2 with C = 1,
     and every class that training holds has the same weight; one that it lacks has probability 0, and a class that is
@@ -115,11 +158,8 @@ def fit_predict(features: NDArray[Any], labels: Integers, train: Flags, *, n_cla
         (n,), 0 to n_classes - 1 in training rows; others are not looked at.
     train
         (n,), true for rows to learn from.
-
-    Returns
-    -------
-    array
-        Probabilities (n, n_classes), six decimals.
+    folder
+        Where the training rows may lie meanwhile; None: where the system has such files.
 
     Raises
     ------
@@ -127,34 +167,42 @@ def fit_predict(features: NDArray[Any], labels: Integers, train: Flags, *, n_cla
         If lengths differ, a feature is NaN or infinite, or a training label is none of the classes.
     SplitError
         If there is no training row.
+    StoreError
+        If the training rows have no room.
     """
     if len(features) != len(labels):
         raise MetricsError(f"{len(features)} rows of features for {len(labels)} labels: need one each")
     learnt = np.flatnonzero(_count_classes(labels, train, n_classes=n_classes))
-    probabilities = np.zeros((len(labels), n_classes))
     if len(learnt) == 1:
-        probabilities[:, learnt] = 1
-        return probabilities
-    from sklearn.linear_model import LogisticRegression
+        return Fitted(None, learnt, n_classes)
+    with threadpool_limits(limits=1), ScratchRows(folder, features.dtype, features.shape[1:]) as known:
+        n_bad = 0
+        for some in _spans(len(labels)):
+            rows = features[some]
+            n_bad += int((~np.isfinite(rows).all(axis=1)).sum())
+            known.append(rows[train[some]])
+        if n_bad:
+            raise MetricsError(
+                f"{n_bad} of {len(features)} rows of features hold NaN or infinity: run `dvc repro -f` on their stage"
+            )
+        numbered = np.searchsorted(learnt, labels[train])
+        return Fitted(fit(known, numbered, n_classes=len(learnt), folder=folder), learnt, n_classes)
 
-    with threadpool_limits(limits=1):
-        centre, scale = _standard(features, train)
-        # Newton's method goes to the optimum within 1e-8; L-BFGS, scikit-learn's usual solver, stops well before it, at
-        # a place that depends on last digits.
-        model = LogisticRegression(solver="newton-cg", class_weight="balanced", tol=TOLERANCE, max_iter=MAX_ITERATIONS)
-        with warnings.catch_warnings():
-            # where nothing but rounding is left to gain, no step is found
-            warnings.filterwarnings("ignore", "(?i).*line search")
-            model.fit(_standardised(features[train], centre, scale), labels[train])
-        for first in range(0, len(labels), ROWS_AT_ONCE):
-            some = slice(first, first + ROWS_AT_ONCE)
-            standard = _standardised(features[some], centre, scale)
-            probabilities[some, learnt] = model.predict_proba(standard).round(DECIMALS)
-    return probabilities
+
+def fit_predict(features: Features, labels: Integers, train: Flags, *, n_classes: int) -> Floats:
+    """Fit the same and give the probabilities of all rows (n, n_classes).
+
+    Raises
+    ------
+    MetricsError, SplitError, StoreError
+        As `fit_regression`.
+    """
+    fitted = fit_regression(features, labels, train, n_classes=n_classes)
+    return np.concatenate([fitted.probabilities(features[some]) for some in _spans(len(labels))])
 
 
 def majority(labels: Integers, train: Flags, *, n_classes: int) -> Floats:
-    """Answer every row with the most frequent class among the `train` rows, of equals the first: (n, n_classes).
+    """Answer with the most frequent class among the `train` rows, of equals the first: (n_classes,).
 
     Raises
     ------
@@ -163,22 +211,22 @@ def majority(labels: Integers, train: Flags, *, n_classes: int) -> Floats:
     SplitError
         If there is no training row.
     """
-    counts = _count_classes(labels, train, n_classes=n_classes)
-    probabilities = np.zeros((len(labels), n_classes))
-    probabilities[:, counts.argmax()] = 1
-    return probabilities
+    answer: Floats = np.zeros(n_classes)
+    answer[_count_classes(labels, train, n_classes=n_classes).argmax()] = 1
+    return answer
 
 
 def all_baselines(
     facts: Floats,
-    small_images: NDArray[np.float32] | None,
+    small_images: Features | None,
     labels: Integers,
     *,
     train: Flags,
     train_before_balance: Flags,
     n_classes: int,
-) -> dict[str, Floats]:
-    """Give the probabilities (n, n_classes) of every baseline, by its name in metrics.json.
+    folder: Path | None = None,
+) -> Iterator[dict[str, Floats]]:
+    """Give the probabilities (n, n_classes) of every baseline, by its name in metrics.json, in parts of the rows.
 
     Parameters
     ----------
@@ -191,27 +239,75 @@ def all_baselines(
         (n,), what the network learns from, and the regressions too.
     train_before_balance
         (n,), `train` and what balancing dropped from it: after balancing no class is the most frequent.
+    folder
+        As of `fit_regression`.
 
     Raises
     ------
-    MetricsError, SplitError
-        As `fit_predict` and `majority`.
+    MetricsError, SplitError, StoreError
+        As `fit_regression` and `majority`.
     """
-    found = {
-        "majority": majority(labels, train_before_balance, n_classes=n_classes),
-        "nuisance": fit_predict(facts, labels, train, n_classes=n_classes),
+    most = majority(labels, train_before_balance, n_classes=n_classes)
+    given = {"nuisance": facts} | ({} if small_images is None else {"thumbnail": small_images})
+    fitted = {
+        name: fit_regression(features, labels, train, n_classes=n_classes, folder=folder)
+        for name, features in given.items()
     }
-    if small_images is not None:
-        found["thumbnail"] = fit_predict(small_images, labels, train, n_classes=n_classes)
-    return found
+    for some in _spans(len(labels)):
+        regressions = {name: fitted[name].probabilities(features[some]) for name, features in given.items()}
+        yield {"majority": np.tile(most, (len(labels[some]), 1)), **regressions}
+
+
+def _spans(n_rows: int) -> Iterator[slice]:
+    for first in range(0, n_rows, ROWS_AT_ONCE):
+        yield slice(first, min(first + ROWS_AT_ONCE, n_rows))
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    left = iter(rows)
+    while some := list(itertools.islice(left, ROWS_AT_ONCE)):
+        yield some
+
+
+def _facts_of_clips(clips: Iterable[Clip]) -> tuple[Names, Floats, Floats]:
+    """Names of the clips, their facts (n_clips, 3) and their numbers of samples (n_clips,)."""
+    own = array("d")
+    names = Names(_noted(clips, own))
+    columns = np.frombuffer(own).reshape(-1, 4)
+    return names, columns[:, :3], columns[:, 3]
+
+
+def _noted(clips: Iterable[Clip], own: "array[float]") -> Iterator[str]:
+    for clip in clips:
+        own.extend((_log(clip.seconds), clip.bandwidth_hz, clip.floor_db, clip.n_samples))
+        yield clip.clip_id
+
+
+def _refuse_unknown(block_ids: Sequence[str], is_there: Flags, has_clip: Flags, has_gain: Flags) -> None:
+    if not is_there.all():
+        raise StoreError(
+            f"{(~is_there).sum()} of {len(block_ids)} blocks of the split are in no table of blocks, the first "
+            f"{block_ids[int(is_there.argmin())]}: run `dvc repro`"
+        )
+    complete = has_clip & has_gain
+    if not complete.all():
+        row = int(complete.argmin())
+        what = "loudness" if has_clip[row] else "clip"
+        raise StoreError(f"{block_ids[row]}: no {what} of this block in the tables: run `dvc repro`")
 
 
 def _log(value: float) -> float:
     return math.log(value) if value > 0 else -math.inf
 
 
-def _shrink(block: NDArray[Any]) -> NDArray[np.float32]:
-    """Area means of one block: (14 * 14 * n_channels,); one at a time stays in the processor's cache."""
+def shrink(block: NDArray[Any]) -> NDArray[np.float32]:
+    """Area means of one block: (14 * 14 * n_channels,); one at a time stays in the processor's cache.
+
+    Raises
+    ------
+    StoreError
+        As `thumbnails`.
+    """
     if block.ndim == 3 and block.size and block.dtype == np.float32:
         return _shrink_stack(block)
     if block.ndim != 3 or block.shape[-1] != 3 or block.dtype != np.uint8 or block.size == 0:
@@ -245,29 +341,6 @@ def _shares(n_pixels: int, n_channels: int) -> Floats:
     pixel = np.arange(n_pixels)[None, :] * THUMBNAIL_CELLS
     shared = np.minimum(cell + n_pixels, pixel + THUMBNAIL_CELLS) - np.maximum(cell, pixel)
     return np.kron(np.maximum(shared, 0), np.eye(n_channels))
-
-
-def _standard(features: NDArray[Any], train: Flags) -> tuple[Floats, Floats]:
-    """What brings each column to mean 0 and deviation 1 on the training rows, to 0 where it is constant there."""
-    finite = np.concatenate(
-        [np.isfinite(features[i : i + ROWS_AT_ONCE]).all(axis=1) for i in range(0, len(features), ROWS_AT_ONCE)]
-    )
-    if bad := int((~finite).sum()):
-        raise MetricsError(
-            f"{bad} of {len(features)} rows of features hold NaN or infinity: run `dvc repro -f` on their stage"
-        )
-    known = np.asarray(features[train], dtype=np.float64)
-    mean, deviation = known.mean(axis=0), known.std(axis=0)
-    # what was averaged in float32 is constant to 1e-7 of its size; scaled up, that rounding would be a column of noise
-    varies = deviation > 1e-6 * np.maximum(known.max(axis=0), -known.min(axis=0))
-    return mean, np.where(varies, 1 / np.where(varies, deviation, 1), 0)
-
-
-def _standardised(features: NDArray[Any], centre: Floats, scale: Floats) -> Floats:
-    values = np.array(features, dtype=np.float64)  # a copy, changed in place
-    values -= centre
-    values *= scale
-    return values
 
 
 def _count_classes(labels: Integers, train: Flags, *, n_classes: int) -> NDArray[np.intp]:

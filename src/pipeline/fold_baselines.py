@@ -1,13 +1,23 @@
 """The baselines of one fold, from files to files."""
 
+import contextlib
+import itertools
+import math
 from collections.abc import Sequence
+from pathlib import Path
 
-from pipeline.baselines import all_baselines, nuisance_facts, thumbnails
-from pipeline.errors import StoreError
-from pipeline.store.folds import read_fold, write_outputs
+import numpy as np
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from pipeline.baselines import all_baselines, nuisance_facts, shrink
+from pipeline.store.arrays import SMALL_CACHE
+from pipeline.store.folds import read_fold, write_outputs_in_parts
 from pipeline.store.paths import SPECTROGRAMS_LIST, baselines_h5, blocks_csv, clips_csv, loudness_csv
 from pipeline.store.rendered import open_rendered
-from pipeline.store.tables import Block, Clip, Gain, SpectrogramFile, read_all, read_rows
+from pipeline.store.scratch import ScratchRows
+from pipeline.store.tables import Block, Clip, Gain, SpectrogramFile, each_row, read_rows
+
+BATCH_BYTES = 2**20  # of images that are shrunk
 
 
 def fit_baselines(fold_index: int, corpora: Sequence[str]) -> None:
@@ -19,24 +29,39 @@ def fit_baselines(fold_index: int, corpora: Sequence[str]) -> None:
         If a block of the split is in no table.
     """
     fold = read_fold(fold_index)
-    clips = read_all([clips_csv(corpus) for corpus in corpora], Clip)
-    blocks = {block.block_id: block for block in read_all([blocks_csv(corpus) for corpus in corpora], Block)}
-    gains = read_all([loudness_csv(corpus) for corpus in corpora], Gain)
-    if unknown := [row.block_id for row in fold.rows if row.block_id not in blocks]:
-        raise StoreError(
-            f"{len(unknown)} of {len(fold.rows)} blocks of the split are in no table of blocks, the first "
-            f"{unknown[0]}: run `dvc repro`"
-        )
-    facts = nuisance_facts(clips, [blocks[row.block_id] for row in fold.rows], gains)
-    with open_rendered(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
-        has_thumbnails = images.kind != "features"
-        small = thumbnails(images.batch([row.block_id]) for row in fold.rows) if has_thumbnails else None
-    probabilities = all_baselines(
-        facts,
-        small,
-        fold.labels,
-        train=fold.on("train"),
-        train_before_balance=fold.on("train", "dropped"),
-        n_classes=len(fold.classes),
+    path = baselines_h5(fold_index)
+    names = [row.block_id for row in fold.rows]
+    each = itertools.chain.from_iterable
+    facts = nuisance_facts(
+        names,
+        each(each_row(clips_csv(corpus), Clip) for corpus in corpora),
+        each(each_row(blocks_csv(corpus), Block) for corpus in corpora),
+        each(each_row(loudness_csv(corpus), Gain) for corpus in corpora),
     )
-    write_outputs(baselines_h5(fold_index), fold, probabilities, about={"classes": fold.classes})
+    with contextlib.ExitStack() as files:
+        parts = all_baselines(
+            facts,
+            _small_images(names, path.parent, files),
+            fold.labels,
+            train=fold.on("train"),
+            train_before_balance=fold.on("train", "dropped"),
+            n_classes=len(fold.classes),
+            folder=path.parent,
+        )
+        write_outputs_in_parts(path, fold, parts, about={"classes": fold.classes})
+
+
+def _small_images(block_ids: Sequence[str], folder: Path, files: contextlib.ExitStack) -> ScratchRows | None:
+    """Thumbnails of some blocks, on disk until `files` closes; None where blocks are no pictures."""
+    kept: ScratchRows | None = None
+    rendered = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
+    with open_rendered(rendered, cache_bytes=SMALL_CACHE) as images, threadpool_limits(limits=1, user_api="blas"):
+        if images.kind == "features":
+            return None
+        n_at_once = max(1, BATCH_BYTES // (4 * math.prod(images.shape)))
+        for first in range(0, len(block_ids), n_at_once):
+            small = np.stack([shrink(block) for block in images.batch(block_ids[first : first + n_at_once])])
+            if kept is None:
+                kept = files.enter_context(ScratchRows(folder, small.dtype, small.shape[1:]))
+            kept.append(small)
+    return kept

@@ -50,6 +50,11 @@ class ScratchRows:
         """As of an array."""
         return (self._n_rows, *self._row_shape)
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As of an array."""
+        return self._dtype
+
     def append(self, rows: Rows) -> None:
         """Add rows (n, ...) at the end.
 
@@ -88,8 +93,25 @@ class ScratchRows:
         """
         first, last, _ = span.indices(self._n_rows)
         rows = np.empty((max(0, last - first), *self._row_shape), self._dtype)
-        left = rows.reshape(-1).view(np.uint8).data
-        at = first * self._row_bytes
+        self._read(first, rows)
+        return rows
+
+    def pieces(self, n_rows: int) -> Iterator[Rows]:
+        """Read all rows, so many at a time, into the same memory.
+
+        Raises
+        ------
+        StoreError
+            If they cannot be read.
+        """
+        held = np.empty((min(n_rows, self._n_rows), *self._row_shape), self._dtype)
+        for first in range(0, self._n_rows, n_rows):
+            rows = held[: self._n_rows - first]
+            self._read(first, rows)
+            yield rows
+
+    def _read(self, first: int, rows: Rows) -> None:
+        left, at = rows.reshape(-1).view(np.uint8).data, first * self._row_bytes
         try:
             while left and (n_read := os.preadv(self._file.fileno(), [left], at)):
                 left, at = left[n_read:], at + n_read
@@ -97,7 +119,6 @@ class ScratchRows:
             raise self._failed("read", error) from error
         if left:
             raise self._failed("read", OSError("it was cut off"))
-        return rows
 
     def _failed(self, what: str, error: OSError) -> StoreError:
         where = self._folder or "the folder for temporary files"
