@@ -217,7 +217,7 @@ def majority(labels: Integers, train: Flags, *, n_classes: int) -> Floats:
 
 
 def all_baselines(
-    facts: Floats,
+    facts: Features,
     small_images: Features | None,
     labels: Integers,
     *,
@@ -248,7 +248,9 @@ def all_baselines(
         As `fit_regression` and `majority`.
     """
     most = majority(labels, train_before_balance, n_classes=n_classes)
-    given = {"nuisance": facts} | ({} if small_images is None else {"thumbnail": small_images})
+    given: dict[str, Features] = {"nuisance": facts}
+    if small_images is not None:
+        given["thumbnail"] = small_images
     fitted = {
         name: fit_regression(features, labels, train, n_classes=n_classes, folder=folder)
         for name, features in given.items()

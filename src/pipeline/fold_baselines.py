@@ -39,8 +39,11 @@ def fit_baselines(fold_index: int, corpora: Sequence[str]) -> None:
         each(each_row(loudness_csv(corpus), Gain) for corpus in corpora),
     )
     with contextlib.ExitStack() as files:
+        kept = files.enter_context(ScratchRows(path.parent, facts.dtype, facts.shape[1:]))
+        kept.append(facts)
+        del facts
         parts = all_baselines(
-            facts,
+            kept,
             _small_images(names, path.parent, files),
             fold.labels,
             train=fold.on("train"),

@@ -1,11 +1,13 @@
 """What the stages need that look at all corpora and folds: split, networks, baselines, metrics."""
 
-from pipeline.baselines import THUMBNAIL_CELLS
+from pipeline.baselines import ROWS_AT_ONCE, THUMBNAIL_CELLS
 from pipeline.features.chosen import representation_of
+from pipeline.fold_baselines import BATCH_BYTES
 from pipeline.learning.reuse import MOST_IN_MEMORY
 from pipeline.models.preparation import n_channels_of
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, Job, Need, block_bytes, input_bytes, rows_in_chunks
 from pipeline.plan.network_counts import KEPT, NetworkCosts, copies_to_learn
+from pipeline.regression import PIECE_BYTES
 from pipeline.runs import PREDICT_BATCH
 from pipeline.words import amount
 
@@ -13,6 +15,7 @@ DRAW_SECONDS = 1e-7  # of one unit in one resample
 N_RULES = 5  # from blocks to clips
 CALIBRATION_DRAWS = 5_000_000  # of units, of one interval of a calibration error
 SKLEARN_BYTES = 80_000_000
+FACTS_BYTES = 80  # of what is collected of a block beside its image
 HEAD_SHARE = 0.02  # of a step, that the head of a frozen network takes alone: SqueezeNet 0.013, DenseNet121 0.002
 
 
@@ -208,18 +211,17 @@ def _baselines(job: Job) -> Need:
     n_classes, n_values = len(job.counts.by_label), channels * THUMBNAIL_CELLS**2
     row = 3 * 8 * n_classes + job.counts.name_bytes + 10
     fitting = job.sides.train * n_values * n_classes * job.sound.fit_per_value
-    # scikit-learn takes about as long to start as torch
-    each = job.sound.start_torch_seconds + job.split_seconds + n * job.sound.thumbnail_per_block + fitting
-    tables = job.split_memory + n * (ROW_MEMORY["block"] + ROW_MEMORY["gain"] + ROW_MEMORY["place"])
-    # Thumbnails, and in double precision: standardised, its rows to learn from, and a copy of each for scikit-learn.
-    values = n_values * (n * (4 + 8 + 8) + job.sides.train * (8 + 8))
+    each = job.sound.start_seconds + job.split_seconds + n * job.sound.thumbnail_per_block + fitting
+    tables = job.split_memory + n * (FACTS_BYTES + ROW_MEMORY["place"])
+    # A piece as it lies on disk, and in double precision; and images that are shrunk.
+    pieces = 2 * PIECE_BYTES + 12 * ROWS_AT_ONCE * n_values + max(BATCH_BYTES, block_bytes(job.params))
     return Need(
         stage="fit_baselines",
         runs=n_folds,
         items=amount(n_folds, "fold"),
         seconds=n_folds * each,
         disk=n_folds * (rows_in_chunks(n, min(n, 256)) * row + FILE_BYTES),
-        memory=job.sound.base_bytes + SKLEARN_BYTES + tables + values,
+        memory=job.sound.base_bytes + tables + pieces,
     )
 
 

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
 from pipeline.store.arrays import attributes_of, decode_texts, digest_of, new_arrays, open_arrays, reading
-from pipeline.store.names import Names
 from pipeline.store.tables import SpectrogramFile
 
 # What of a rendered file's attributes says how its images came about; the rest says from which sound.
 SOURCES = ("complete", "sound_sha256", "least_source_rate", "most_source_rate", "reached_hz")
 # Kinds that are bytes of colours (height, width, 3); the others are floats.
 PIXEL_KINDS = frozenset({"image", "faces"})
-TEXTS_AT_ONCE = 1024
 
 
 def dataset_of(file: Any) -> str:
@@ -55,7 +53,7 @@ class Rendered:
         self.representation: dict[str, Any] = {}
         self.shape: tuple[int, ...] = (0, 0, 0)
         self._dtype: np.dtype[Any] = np.dtype(np.uint8)
-        self._files: list[tuple[Any, Names]] = []
+        self._place: dict[str, tuple[Any, int]] = {}
 
     @property
     def kind(self) -> str:
@@ -71,13 +69,14 @@ class Rendered:
             If it was rendered with other parameters than those before it.
         """
         representation = {name: value for name, value in attributes_of(file).items() if name not in SOURCES}
-        if self._files and representation != self.representation:
+        if self._place and representation != self.representation:
             raise StoreError(f"{path}: rendered with other parameters than the corpora before it: run `dvc repro`")
         dataset = file[dataset_of(file)]
         self.representation = representation
         self.shape = tuple(dataset.shape[1:])
         self._dtype = dataset.dtype
-        self._files.append((dataset, Names(_each_text(file["block_id"]))))
+        for row, block_id in enumerate(decode_texts(file["block_id"][:])):
+            self._place[block_id] = (dataset, row)
 
     def batch(self, block_ids: Sequence[str]) -> NDArray[Any]:
         """Values (n, ...) of some blocks, in their order.
@@ -88,20 +87,13 @@ class Rendered:
             If a block was not rendered, or its values are damaged.
         """
         rows = np.empty((len(block_ids), *self.shape), dtype=self._dtype)
-        found = [names.find(block_ids).tolist() for _, names in self._files]
-        for values, block_id, *places in zip(rows, block_ids, *found, strict=True):
-            number = next((number for number, place in enumerate(places) if place >= 0), None)
-            if number is None:
+        for values, block_id in zip(rows, block_ids, strict=True):
+            if block_id not in self._place:
                 raise StoreError(f"block {block_id} was split but not rendered: run `dvc repro`")
-            dataset = self._files[number][0]
+            dataset, row = self._place[block_id]
             with reading(dataset):
-                dataset.read_direct(values, np.s_[places[number]])
+                dataset.read_direct(values, np.s_[row])
         return rows
-
-
-def _each_text(dataset: Any) -> Iterator[str]:
-    for first in range(0, len(dataset), TEXTS_AT_ONCE):
-        yield from decode_texts(dataset[first : first + TEXTS_AT_ONCE])
 
 
 @contextlib.contextmanager
