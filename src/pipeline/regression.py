@@ -1,9 +1,8 @@
 """Multinomial logistic regression at its optimum, over rows that are read in pieces as often as needed.
 
 The loss is the cross-entropy in which every class has the same weight, and half the square of the weights for the
-penalty (L2 with C = 1), as scikit-learn has it: two classes share one vector of weights. It is convex; Newton's method
-goes to its minimum, each step found by conjugate gradients, which ask for products with the Hessian only. Memory holds
-a piece of rows, whatever their number.
+penalty (L2 with C = 1), as scikit-learn has it: two classes share one vector of weights. Memory holds a piece of rows,
+whatever their number.
 """
 
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.newton import minimum
 from pipeline.store.scratch import ScratchRows
 
 Floats = NDArray[np.float64]
@@ -22,9 +22,6 @@ Integers = NDArray[np.integer[Any]]
 PIECE_BYTES = 2**21  # of rows in double precision: what stays in the processor's cache
 LEAST_DEVIATION = 1e-6  # of the largest value: what was averaged in float32 is constant to 1e-7 of its size
 TOLERANCE = 1e-9  # of the last step, in units of the weights
-MAX_ITERATIONS, MAX_PRODUCTS = 200, 2000
-ROUNDING = 1e-12  # of the loss: what is gained by less cannot be told from rounding
-LEAST_GAIN = 1e-4  # of what a step promises
 
 
 @dataclass(frozen=True)
@@ -67,7 +64,7 @@ def fit(rows: ScratchRows, labels: Integers, *, n_classes: int, folder: Path | N
     """
     with ScratchRows(folder, np.float64, (n_classes,)) as chances:
         loss = _Loss(rows, labels, chances)
-        found = _minimum(loss, np.zeros((n_classes - 1, rows.shape[1] + 1)))
+        found = minimum(loss, np.zeros((n_classes - 1, rows.shape[1] + 1)), tolerance=TOLERANCE)
     return Regression(loss.centre, *loss.of_classes(found))
 
 
@@ -161,47 +158,3 @@ def _softmax(logits: Floats) -> tuple[Floats, Floats]:
     powers = np.exp(logits)
     sums = powers.sum(axis=1, keepdims=True)
     return powers / sums, logits - np.log(sums)
-
-
-def _minimum(loss: _Loss, u: Floats) -> Floats:
-    value, gradient = loss.at(u)
-    steepest, before = np.abs(gradient).max(), np.inf
-    for _ in range(MAX_ITERATIONS):
-        if not gradient.any():
-            break
-        step = _newton_step(loss, gradient, accuracy=min(0.1, float(np.sqrt(np.abs(gradient).max() / steepest))))
-        promised = -float((gradient * step).sum())  # twice what the step gains, were the loss a parabola
-        u, value, gradient = _search(loss, u, value, step, promised)
-        # with penalties of 1 or more, `promised` is at least the square of the way to the minimum
-        if promised <= TOLERANCE**2 or (promised <= ROUNDING * value and promised > before / 4):
-            break
-        before = promised
-    return u
-
-
-def _newton_step(loss: _Loss, gradient: Floats, *, accuracy: float) -> Floats:
-    """Solve Hessian times step = -gradient by conjugate gradients."""
-    step, residual = np.zeros_like(gradient), -gradient
-    direction, square = residual.copy(), float((residual * residual).sum())
-    enough = accuracy**2 * square
-    for _ in range(MAX_PRODUCTS):
-        curved = loss.product(direction)
-        length = square / float((direction * curved).sum())
-        step += length * direction
-        residual = residual - length * curved
-        before, square = square, float((residual * residual).sum())
-        if square <= enough:
-            break
-        direction = residual + square / before * direction
-    return step
-
-
-def _search(loss: _Loss, u: Floats, value: float, step: Floats, promised: float) -> tuple[Floats, float, Floats]:
-    """Go along a step, or half of it, and so on, until it gains; where rounding hides that, all along."""
-    length = 1.0
-    while True:
-        there = u + length * step
-        found, gradient = loss.at(there)
-        if promised <= ROUNDING * value or found <= value - LEAST_GAIN * length * promised or length < ROUNDING:
-            return there, found, gradient
-        length /= 2
