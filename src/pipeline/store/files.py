@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import StoreError
-from pipeline.store.claims import PART, as_written, cannot_be_written, hold_back, put_in_place
+from pipeline.store.claims import PART, as_written, cannot_be_written, hold_back, put_in_place, refuse_damaged
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -90,8 +90,9 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If the file is missing or is not a JSON mapping.
+        If the file is missing or is not a JSON mapping; and in a stage, if it is not what a stage wrote.
     """
+    refuse_damaged(path)
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
