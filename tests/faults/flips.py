@@ -42,16 +42,17 @@ def reader_of(writer, name):
     return None
 
 
-def flip_bits(workspace, new, stages, *, flips, rng, by_hand=False):
+def flip_bits(workspace, new, stages, *, readers, flips, rng, by_hand=False):
     """Flip bits of every file that stages write, one at a time; count what became of each, by kind of file.
 
+    `readers`: stages that were run, and can be run again to read them.
     `by_hand`: nothing says what stages wrote, as where people made the files; their readers alone see the damage.
     """
     counts, faults = defaultdict(Counter), []
     for writer in stages:
         for name, content in files_under(new, outputs_of(writer)).items():
             reader, kind = reader_of(writer, name), Path(name).suffix
-            if reader is None or not content:
+            if reader not in readers or not content:
                 continue
             for _ in range(flips):
                 bit = rng.randrange(8 * len(content))

@@ -31,14 +31,16 @@ def main():
     print(f"emospec torture: {options.kills} kills a stage, seed {options.seed}", flush=True)
     try:
         preload()
-        made = [
-            stage for stage in list(STAGES)[: list(STAGES).index(options.until) + 1] if stage not in options.without
-        ]
-        old, new = make_both(folder, make_workspace, run_stage, made)
+        old, new = make_both(folder, make_workspace, run_stage, _made(options))
         faults = [fault for part in options.parts for fault in PARTS[part](folder, old, new, options)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(1 if faults else 0)
+
+
+def _made(options):
+    """The stages that are run at all."""
+    return [stage for stage in list(STAGES)[: list(STAGES).index(options.until) + 1] if stage not in options.without]
 
 
 def _options():
@@ -97,8 +99,8 @@ def _flip(folder, _, new, options):
 def _flip_files(folder, new, options, *, by_hand):
     workspace = folder / "flipped"
     shutil.copytree(new, workspace)
-    rng = seeded(options.seed)
-    counts, faults = flip_bits(workspace, new, options.stages, flips=options.flips, rng=rng, by_hand=by_hand)
+    some = {"readers": _made(options), "flips": options.flips, "rng": seeded(options.seed)}
+    counts, faults = flip_bits(workspace, new, options.stages, **some, by_hand=by_hand)
     whose = "made by hand" if by_hand else "of a stage"
     print(f"flipped bits, {options.flips} in each file {whose:13}" + "".join(f"{name:>17}" for name in HOW))
     for kind, found in sorted(counts.items()):

@@ -144,9 +144,9 @@ def test_however_a_file_came_it_is_read_and_damage_is_refused(tmp_path, monkeypa
     # an experiment beside the workspace, and taking it over
     run("git", "add", "-A")
     run("git", "commit", "-qm", "links")
-    assert "Running stage 'third'" in run("dvc", "exp", "run", "--temp", "--name", "more", "-S", "third=7")
+    assert "Running stage 'second'" in run("dvc", "exp", "run", "--temp", "--name", "more", "-S", "second=7")
     run("dvc", "exp", "apply", "more")
-    assert '"third": 7' in third()
+    assert '"second": 7' in third()
     forget()
     run("python", "third.py")
 

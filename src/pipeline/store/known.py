@@ -124,7 +124,7 @@ def _locked() -> dict[str, str]:
 
 
 def _digest_of_folder(folder: Path) -> str:
-    files = [path for path in folder.rglob("*") if path.is_file()]
+    files = [path for path in folder.rglob("[!.]*") if path.is_file()]  # hidden files are none of a stage's
     return digest_of_folder({path.relative_to(folder).as_posix(): md5_of(path) for path in files})
 
 
