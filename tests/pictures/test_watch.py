@@ -199,7 +199,7 @@ def test_once_prints_and_draws_and_leaves_the_curves_alone(monkeypatch, capsys):
         assert page.format == "PNG"
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     assert sorted(each.name for each in path.parent.iterdir()) == ["0-a.csv"]
-    assert run_command(monkeypatch, capsys)[1].startswith("0-a: running")  # no terminal: once
+    assert run_command(monkeypatch, capsys)[1].startswith("0-a: done")  # no terminal: once
 
 
 def test_without_curves_it_says_when_they_begin(monkeypatch, capsys):
