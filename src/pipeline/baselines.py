@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,17 +33,25 @@ DECIMALS = 6  # of a probability
 ROWS_AT_ONCE = 512
 
 
+class Named(Protocol):
+    """What is of a block."""
+
+    @property
+    def block_id(self) -> str:
+        """The block's name."""
+
+
 def nuisance_facts(
-    block_ids: Sequence[str], clips: Iterable[Clip], blocks: Iterable[Block], gains: Iterable[Gain]
+    rows: Sequence[Named], clips: Iterable[Clip], blocks: Iterable[Block], gains: Iterable[Gain]
 ) -> Floats:
     """Collect what should not tell an emotion, but may.
 
     Parameters
     ----------
-    block_ids
-        Of the blocks that are asked for.
+    rows
+        Those of the split, or others: one for each block that is asked for.
     clips, blocks, gains
-        Rows of the tables in any order, gone through once; other blocks may be among them.
+        Rows of the other tables in any order, gone through once; other blocks may be among them.
 
     Returns
     -------
@@ -57,9 +65,9 @@ def nuisance_facts(
     StoreError
         If a block is not there, has no clip or no loudness, or a fact is not a number.
     """
-    places = Names(block_ids)
-    facts = np.zeros((len(block_ids), len(NUISANCES)))
-    is_there, has_clip, has_gain = (np.zeros(len(block_ids), dtype=bool) for _ in range(3))
+    places = Names(row.block_id for row in rows)
+    facts = np.zeros((len(rows), len(NUISANCES)))
+    is_there, has_clip, has_gain = (np.zeros(len(rows), dtype=bool) for _ in range(3))
     clip_names, of_clip, samples = _facts_of_clips(clips)
     for some in _batches(blocks):
         at = places.find([block.block_id for block in some])
@@ -77,11 +85,11 @@ def nuisance_facts(
         known = at >= 0
         has_gain[at[known]] = True
         facts[at[known], 1] = np.maximum(np.array([gain.lufs for gain in measured])[known], LOWEST_LUFS)
-    _refuse_unknown(block_ids, is_there, has_clip, has_gain)
+    _refuse_unknown(rows, is_there, has_clip, has_gain)
     if not np.isfinite(facts).all():
-        row, column = np.argwhere(~np.isfinite(facts))[0]
+        at, column = np.argwhere(~np.isfinite(facts))[0].tolist()
         raise StoreError(
-            f"{block_ids[row]}: {NUISANCES[column]} is {facts[row, column]}: run `dvc repro -f` on its stage"
+            f"{rows[at].block_id}: {NUISANCES[column]} is {facts[at, column]}: run `dvc repro -f` on its stage"
         )
     return facts
 
@@ -285,17 +293,17 @@ def _noted(clips: Iterable[Clip], own: "array[float]") -> Iterator[str]:
         yield clip.clip_id
 
 
-def _refuse_unknown(block_ids: Sequence[str], is_there: Flags, has_clip: Flags, has_gain: Flags) -> None:
+def _refuse_unknown(rows: Sequence[Named], is_there: Flags, has_clip: Flags, has_gain: Flags) -> None:
     if not is_there.all():
         raise StoreError(
-            f"{(~is_there).sum()} of {len(block_ids)} blocks of the split are in no table of blocks, the first "
-            f"{block_ids[int(is_there.argmin())]}: run `dvc repro`"
+            f"{(~is_there).sum()} of {len(rows)} blocks of the split are in no table of blocks, the first "
+            f"{rows[int(is_there.argmin())].block_id}: run `dvc repro`"
         )
     complete = has_clip & has_gain
     if not complete.all():
-        row = int(complete.argmin())
-        what = "loudness" if has_clip[row] else "clip"
-        raise StoreError(f"{block_ids[row]}: no {what} of this block in the tables: run `dvc repro`")
+        at = int(complete.argmin())
+        what = "loudness" if has_clip[at] else "clip"
+        raise StoreError(f"{rows[at].block_id}: no {what} of this block in the tables: run `dvc repro`")
 
 
 def _log(value: float) -> float:
