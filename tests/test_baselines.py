@@ -15,8 +15,9 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.preprocessing import StandardScaler
 
 from pipeline import baselines
-from pipeline.baselines import NUISANCES, all_baselines, fit_predict, majority, nuisance_facts, thumbnails
+from pipeline.baselines import all_baselines, fit_predict, majority, thumbnails
 from pipeline.errors import MetricsError, PipelineError, SplitError, StoreError
+from pipeline.nuisances import NUISANCES, nuisance_facts
 from pipeline.store.tables import Block, Clip, Gain
 
 CLIP = Clip(

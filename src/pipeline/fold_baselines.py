@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from pipeline.baselines import all_baselines, nuisance_facts, shrink
+from pipeline.baselines import all_baselines, shrink
+from pipeline.nuisances import nuisance_facts
 from pipeline.store.arrays import SMALL_CACHE
 from pipeline.store.folds import read_fold, write_outputs_in_parts
 from pipeline.store.paths import SPECTROGRAMS_LIST, baselines_h5, blocks_csv, clips_csv, loudness_csv

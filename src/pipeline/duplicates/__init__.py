@@ -1,8 +1,8 @@
 """The same recording twice among the clips of all corpora: copies, altered copies, parts.
 
-`fingerprints` makes the fingerprints of a corpus, `index` proposes pairs of clips and offsets at which several of their
-sub-fingerprints agree, `stretches` finds how far they go on agreeing, `matching` listens to that stretch and writes the
-table.
+`fingerprints` makes the fingerprints of a corpus, `prints` reads those of all, `index` proposes pairs of clips and
+offsets at which several of their sub-fingerprints agree, `stretches` finds how far they go on agreeing, `matching`
+listens to that stretch and writes the table.
 
 What is found: the same recording coded (mp3 at 32 kbit/s), resampled, louder or softer, filtered gently, with
 inverted polarity, mixed down, cut to a second of sound or more, with silence or other sound before and after; two parts

@@ -12,9 +12,10 @@ from typing import TypeVar
 import numpy as np
 
 import pipeline
-from pipeline.baselines import NUISANCES, THUMBNAIL_CELLS, fit_predict
+from pipeline.baselines import THUMBNAIL_CELLS, fit_predict
 from pipeline.duplicates.index import find_candidates
 from pipeline.duplicates.prints import PrintFile, Prints
+from pipeline.nuisances import NUISANCES
 from pipeline.store.arrays import new_arrays
 
 Result = TypeVar("Result")
