@@ -35,8 +35,9 @@ def note(path: Path, content: Path) -> None:
         return
     record = record_of(path)
     record.parent.mkdir(parents=True, exist_ok=True)
-    with record.open("ab", buffering=0) as file:
+    with record.open("ab") as file:
         file.write(b"\n" + digest.encode())  # the newline first: a kill may have cut the line before off
+        file.flush()
         os.fsync(file.fileno())
 
 
