@@ -12,6 +12,7 @@ from pipeline.aggregation import RULES, Timeline, aggregate, over_time
 from pipeline.answers import AnsweredBlocks
 from pipeline.calibration import measure_calibration, reliability
 from pipeline.metrics import Floats, Integers, confusion, evaluate_level, scores
+from pipeline.store.columns import number
 from pipeline.store.tables import OverClip, Recall, Reliability
 
 LEVELS = ("block", "clip")
@@ -103,13 +104,11 @@ class Scorer:
 
     @cached_property
     def _units(self) -> Integers:
-        _, units = np.unique(self.blocks.groups, return_inverse=True)
-        return units
+        return number(self.blocks.groups)[1]
 
     @cached_property
     def _first(self) -> Integers:
-        _, first = np.unique(self.blocks.clips, return_index=True)
-        return first
+        return np.unique(self.timeline.clip, return_index=True)[1]
 
     def _level(self, labels: Integers, probabilities: Floats, units: Integers, unit_name: str) -> dict[str, Any]:
         drawn = {"n_resamples": self.n_resamples, "seed": self.seed}

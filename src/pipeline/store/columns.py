@@ -72,14 +72,20 @@ class Texts(Made[str]):
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Texts":
         """Pack some texts."""
-        buffer, edges = bytearray(), array("q", [0])
+        growing = _GrowingPacked()
         for text in texts:
-            buffer += text.encode(*_TEXT)
-            edges.append(len(buffer))
-        return cls(buffer, _smallest(np.array(edges)))
+            growing.append(text)
+        return growing.done()
 
     def __len__(self) -> int:
         return len(self._edges) - 1
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Texts):
+            return self._buffer == other._buffer and np.array_equal(self._edges, other._edges)
+        return super().__eq__(other)
+
+    __hash__ = None
 
     def part(self, first: int, last: int) -> list[str]:
         """Make the texts from `first` to `last` (exclusive)."""
@@ -137,6 +143,14 @@ class Coded(Made[str]):
     def take(self, which: Which) -> "Coded":
         """Keep some of the texts."""
         return Coded(self.names, self.codes[which])
+
+
+def pack(texts: Iterable[str]) -> Texts | Coded:
+    """Hold texts in whichever way takes less."""
+    growing = _GrowingTexts()
+    for text in texts:
+        growing.append(text)
+    return growing.done()
 
 
 def number(values: Sequence[str]) -> tuple[Sequence[str], Ints]:
@@ -271,17 +285,43 @@ class Table(Made[Row], Generic[Row]):
 
 
 class _GrowingNumbers:
+    """Numbers, made small part by part."""
+
     def __init__(self, code: str) -> None:
-        self._values = array(code)
+        self._last = array(code)
+        self._parts: list[NDArray[Any]] = []
+
+    def __len__(self) -> int:
+        return PART * len(self._parts) + len(self._last)
 
     def append(self, value: Any) -> None:
         try:
-            self._values.append(value)
+            self._last.append(value)
         except OverflowError:
             raise ValueError(f"{value} takes more than 64 bits") from None
+        if len(self._last) == PART:
+            self._parts.append(_smallest(np.array(self._last)))
+            self._last = array(self._last.typecode)
+
+    def array(self) -> NDArray[Any]:
+        return np.concatenate([*self._parts, _smallest(np.array(self._last))])
 
     def done(self) -> _Numbers:
-        return _Numbers(_smallest(np.array(self._values)))
+        return _Numbers(self.array())
+
+
+class _GrowingPacked:
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._edges = _GrowingNumbers("q")
+        self._edges.append(0)
+
+    def append(self, text: str) -> None:
+        self._buffer += text.encode(*_TEXT)
+        self._edges.append(len(self._buffer))
+
+    def done(self) -> Texts:
+        return Texts(self._buffer, self._edges.array())
 
 
 class _GrowingTexts:
@@ -289,31 +329,26 @@ class _GrowingTexts:
 
     def __init__(self) -> None:
         self._code_of: dict[str, int] = {}
-        self._codes = array("q")
-        self._packed: tuple[bytearray, array[int]] | None = None
+        self._codes = _GrowingNumbers("q")
+        self._packed: _GrowingPacked | None = None
 
     def append(self, text: str) -> None:
         if self._packed is not None:
-            buffer, edges = self._packed
-            buffer += text.encode(*_TEXT)
-            edges.append(len(buffer))
+            self._packed.append(text)
             return
         code = self._code_of.setdefault(text, len(self._code_of))
         self._codes.append(code)
         if code >= FEW and 2 * code > len(self._codes):
-            self._pack()
+            self._packed = _GrowingPacked()
+            for each in self._coded():
+                self._packed.append(each)
+            self._code_of, self._codes = {}, _GrowingNumbers("q")
 
-    def _pack(self) -> None:
-        names, codes = list(self._code_of), self._codes
-        self._code_of, self._codes, self._packed = {}, array("q"), (bytearray(), array("q", [0]))
-        for code in codes:
-            self.append(names[code])
+    def _coded(self) -> Coded:
+        return Coded(tuple(self._code_of), self._codes.array())
 
     def done(self) -> Texts | Coded:
-        if self._packed is not None:
-            buffer, edges = self._packed
-            return Texts(buffer, _smallest(np.array(edges)))
-        return Coded(tuple(self._code_of), _smallest(np.array(self._codes)))
+        return self._coded() if self._packed is None else self._packed.done()
 
 
 class _GrowingOthers:
@@ -384,22 +419,9 @@ class Index:
         return None
 
 
-class Keyed(Mapping[str, Row]):
-    """The rows of a table by one of its columns."""
+class Keyed(Generic[Row]):
+    """A table, and where its rows are by one of its columns."""
 
     def __init__(self, table: Table[Row], key: str) -> None:
-        self._table = table
-        self._keys = table.texts(key)
-        self._index = Index(self._keys)
-
-    def __getitem__(self, key: str) -> Row:
-        found = self._index.find(key)
-        if found is None:
-            raise KeyError(key)
-        return self._table[found]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._keys)
-
-    def __len__(self) -> int:
-        return len(self._table)
+        self.table = table
+        self.find = Index(table.texts(key)).find
