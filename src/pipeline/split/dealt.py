@@ -19,28 +19,27 @@ class Dealt(Made[SplitRow]):
 
     Attributes
     ----------
-    every
-        The blocks, and the units of each field that the split is by.
     units
-        The same blocks, and the units that intervals resample.
+        The blocks, and the units that intervals resample.
     sides
         Of each fold: index into `SIDES` of each block, (n_blocks,).
     """
 
-    every: Sequence[Units]
     units: Units
     sides: Sequence[Sides]
 
     @classmethod
-    def of(cls, rows: Sequence[SplitRow], every: Sequence[Units]) -> "Dealt":
-        """Put rows of these units' blocks into order.
+    def of(cls, rows: Sequence[SplitRow], units: Units) -> "Dealt":
+        """Put rows of these units' blocks into order; what was dealt stays itself.
 
         Raises
         ------
         SplitError
             If the rows are of other blocks or sides, or a fold does not name every block once.
         """
-        index = {block_id: at for at, block_id in enumerate(every[0].blocks.texts("block_id"))}
+        if isinstance(rows, Dealt):
+            return rows
+        index = {block_id: at for at, block_id in enumerate(units.blocks.texts("block_id"))}
         for row in rows:
             if row.block_id not in index or row.side not in SIDES:
                 raise SplitError(
@@ -60,7 +59,7 @@ class Dealt(Made[SplitRow]):
             own = np.empty(len(index), dtype=np.int8)
             own[block[here]] = side[here]
             sides.append(own)
-        return cls(every, dataclasses.replace(every[0], names=names, unit=unit), sides)
+        return cls(dataclasses.replace(units, names=names, unit=unit), sides)
 
     def __len__(self) -> int:
         return len(self.sides) * len(self.units.blocks)

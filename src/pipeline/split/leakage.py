@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.split.choices import DROPPED, SIDES, TEST, TRAIN, VALIDATION, Choices, Sides
 from pipeline.split.dealt import Dealt
 from pipeline.split.units import TOUCH_SECONDS, Places, Units, field_value, find_units, resampled_unit
-from pipeline.store.columns import Table, number
+from pipeline.store.columns import Table, number, smallest
 from pipeline.store.tables import Block, Clip, Duplicate, SplitRow
 
 MICROSECONDS = 1e6  # times are whole microseconds, so equal times compare equal
@@ -68,10 +68,9 @@ def describe_split(
     SplitError
         If the rows are not of these blocks, and as `find_units` says.
     """
-    dealt = rows if isinstance(rows, Dealt) else None
-    if dealt is None:
-        dealt = Dealt.of(rows, [find_units(clips, blocks, by=field, joined=joined) for field in choices.fields])
-    every, units = dealt.every, dealt.every[0]
+    every = [find_units(clips, blocks, by=field, joined=joined) for field in choices.fields]
+    units = every[0]
+    dealt = Dealt.of(rows, units)
     shown = sorted({*audit_fields, choices.unit, *choices.fields} - {"block", "clip"})
     audit = _Audit.of(every, {clip.clip_id: clip for clip in clips}, shown, duplicates)
     folds: dict[str, Any] = {}
@@ -187,7 +186,7 @@ class _Audit:
     ) -> "_Audit":
         blocks = every[0].blocks
         names, of_blocks = number(blocks.texts("clip_id"))
-        clip = of_blocks.astype(np.int32)
+        clip = smallest(of_blocks)
         index = {name: i for i, name in enumerate(names)}
         pairs = tuple(pair for pair in duplicates or () if pair.clip_id in index and pair.other_id in index)
         ends = np.array([(index[pair.clip_id], index[pair.other_id]) for pair in pairs], dtype=np.int64).reshape(-1, 2)

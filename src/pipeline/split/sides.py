@@ -101,7 +101,7 @@ def split_blocks(
     resampled = resampled_unit(clips, choices.unit)
     named = every[0] if resampled == choices.fields[0] else find_units(clips, blocks, by=resampled, joined=pairs)
     settled = (_settle(pool, test, training, fold, choices) for fold, (test, training) in enumerate(folds))
-    return Dealt(every, named, list(settled))
+    return Dealt(named, list(settled))
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ import itertools
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import SplitError
-from pipeline.store.columns import Table, number, rank
+from pipeline.store.columns import Table, number, rank, smallest
 from pipeline.store.tables import Block, Clip
 
 # An event's ends are rounded to samples, at its own rate and again at the common one, so events that only touch may
@@ -17,7 +18,7 @@ from pipeline.store.tables import Block, Clip
 TOUCH_SECONDS = 1e-3
 NAMES_SHOWN = 3
 
-Places = NDArray[np.int32]
+Places = NDArray[np.integer[Any]]  # few bytes each: to be made wider where one reckons with them
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,9 @@ def find_units(
         blocks=sound,
         names=names,
         classes=classes,
-        unit=unit.astype(np.int32),
-        label=label_of_clip.astype(np.int32)[clip],
-        ranks=ranks.astype(np.int32),
+        unit=smallest(unit),
+        label=smallest(label_of_clip)[clip],
+        ranks=smallest(ranks),
         joined=n_joined,
     )
 

@@ -99,7 +99,7 @@ class Texts(Made[str]):
         for first in range(0, len(indices), PART):
             edges = (some[first : first + PART].tolist() for some in (starts, ends))
             buffer += b"".join([self._buffer[start:end] for start, end in zip(*edges, strict=True)])
-        return Texts(buffer, _smallest(np.concatenate([[0], np.cumsum(ends - starts, dtype=np.int64)])))
+        return Texts(buffer, smallest(np.concatenate([[0], np.cumsum(ends - starts, dtype=np.int64)])))
 
     def ranked(self) -> tuple[Ints, Bools]:
         """Sort the texts, as `rank` does."""
@@ -300,11 +300,11 @@ class _GrowingNumbers:
         except OverflowError:
             raise ValueError(f"{value} takes more than 64 bits") from None
         if len(self._last) == PART:
-            self._parts.append(_smallest(np.array(self._last)))
+            self._parts.append(smallest(np.array(self._last)))
             self._last = array(self._last.typecode)
 
     def array(self) -> NDArray[Any]:
-        return np.concatenate([*self._parts, _smallest(np.array(self._last))])
+        return np.concatenate([*self._parts, smallest(np.array(self._last))])
 
     def done(self) -> _Numbers:
         return _Numbers(self.array())
@@ -369,7 +369,7 @@ _GROWING: Mapping[Any, Callable[[], Any]] = {
 }
 
 
-def _smallest(values: NDArray[Any]) -> NDArray[Any]:
+def smallest(values: NDArray[Any]) -> NDArray[Any]:
     """Whole numbers in few bytes that hold them all; floats stay."""
     if not len(values) or np.issubdtype(values.dtype, np.floating):
         return values
@@ -405,7 +405,7 @@ class Index:
         order = np.argsort(hashes, kind="stable")
         self._texts = texts
         self._hashes = array("q", hashes[order].tobytes())
-        self._order = _smallest(order)
+        self._order = smallest(order)
 
     def find(self, text: str) -> int | None:
         """Index of the last text that equals this one; None where there is none."""
