@@ -30,14 +30,14 @@ class Dealt(Made[SplitRow]):
 
     @classmethod
     def of(cls, rows: Sequence[SplitRow], units: Units) -> "Dealt":
-        """Put rows of these units' blocks into order; what was dealt stays itself.
+        """Put rows of these units' blocks into order; what was dealt of them stays itself.
 
         Raises
         ------
         SplitError
             If the rows are of other blocks or sides, or a fold does not name every block once.
         """
-        if isinstance(rows, Dealt):
+        if isinstance(rows, Dealt) and rows.units.blocks is units.blocks:
             return rows
         index = {block_id: at for at, block_id in enumerate(units.blocks.texts("block_id"))}
         for row in rows:
@@ -47,11 +47,10 @@ class Dealt(Made[SplitRow]):
                     "run `dvc repro -f split_blocks`"
                 )
         names, unit_of_row = number([row.group for row in rows])
-        block, fold, side = np.array(
-            [(index[row.block_id], row.fold, SIDES.index(row.side)) for row in rows], dtype=np.int64
-        ).T
+        places = [(index[row.block_id], row.fold, SIDES.index(row.side)) for row in rows]
+        block, fold, side = np.array(places, dtype=np.int64).reshape(-1, 3).T
         unit, sides = np.empty(len(index), dtype=np.int32), []
-        for which in range(int(fold.max()) + 1):
+        for which in range(int(fold.max(initial=-1)) + 1):
             here = fold == which
             if not np.array_equal(np.sort(block[here]), np.arange(len(index))):
                 raise SplitError(f"split: fold {which} does not name every block once: run `dvc repro -f split_blocks`")
