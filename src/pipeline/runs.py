@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from pipeline.models.checkpoint import ModelCard, load_model, save_model
 from pipeline.models.estimators import KINDS, Options
 from pipeline.models.inference import prepare_torch, refuse_unfit_shape
 from pipeline.models.preparation import fit_preparation, input_shape_of
-from pipeline.models.recurrent import NO_RECURRENCE, Recurrence, SequenceNetwork, start_classifier
+from pipeline.models.recurrent import NO_RECURRENCE, AnyNetwork, Recurrence, SequenceNetwork, start_classifier
 from pipeline.models.weights import read_weights
 from pipeline.sequences import count_gapped, order_clips
 from pipeline.store.claims import when_in_place
@@ -130,45 +130,20 @@ def train_run(
         team = ALONE
     with joined(team):
         device = compute.prepare(team)
-        fold = read_fold(fold_index)
         listed = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
         state, start = read_weights(weights_folder(member), network_name)
-        in_order = recurrence.kind != "none"
-        if in_order and balanced:
-            raise SplitError(
-                f"model.sequence: {recurrence.kind} needs all of a clip's blocks, and balancing drops random ones: set "
-                "split.balance to none"
-            )
-        learned = _with_variants(fold, balanced=balanced, seed=seed)
-        training = _side(learned, "train", in_order=in_order)
-        watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
-        key = run_key(fold_index, member)
-        images_sha256 = {row.corpus: row.sha256 for row in listed}
-        curve = LiveTable(curves_csv(key), CurvePoint) if team.leads else contextlib.nullcontext()
+        task = _task(fold_index, member, listed, start, validation, recurrence, balanced=balanced, seed=seed)
+        curve = LiveTable(curves_csv(task.key), CurvePoint) if team.leads else contextlib.nullcontext()
         with open_rendered(listed) as images, curve as curves:
             on_point = curves.append if curves else _not_noted
             if network_name in KINDS:
-                points = fit_member(
-                    model_folder(key),
-                    images,
-                    training,
-                    _side(fold, watched) if watched else None,
-                    kind=network_name,
-                    options=Options(**(estimator or {})),
-                    classes=fold.classes,
-                    normalise=recipe.normalise,
-                    whiten=recipe.whiten,
-                    seed=recipe.seed,
-                    about={"start": start, "fold": fold_index, "images_sha256": images_sha256},
-                )
-                for point in points:
-                    on_point(point)
+                _fit(task, images, network_name, Options(**(estimator or {})), recipe=recipe, on_point=on_point)
                 return
             shape = input_shape_of(images.kind, images.shape)
             network = start_classifier(
                 network_name,
                 recurrence,
-                n_classes=len(fold.classes),
+                n_classes=len(task.fold.classes),
                 weights=state,
                 init=init,
                 seed=recipe.seed,
@@ -178,94 +153,194 @@ def train_run(
                 frozen=frozen,
             )
             refuse_unfit_shape(network, network_name, images.shape, kind=images.kind, normalise=recipe.normalise)
-            preparation, n_anomalous = fit_preparation(
-                images, training.block_ids, normalise=recipe.normalise, whiten=recipe.whiten, seed=recipe.seed
-            )
-            beside = _side(fold, watched, in_order=in_order) if watched else None
-            if in_order:
-                _say_sequences(key, learned, training)
-            if images.kind == "features":
-                n_values = len(training.block_ids) * images.shape[0]
-                n_replaced = f"{n_anomalous} of {n_values}"
-                say(f"train {key}: {n_replaced} values of the training blocks were anomalous and replaced")
-            about = {**provenance(device), "processes": team.size}
-            keeper = _keeper(
-                key,
-                fold,
-                [training, beside] if beside else [training],
-                {
-                    "network": [network_name, init, dropout, options, frozen, asdict(recurrence), shape, start],
-                    "recipe": asdict(recipe),
-                    "images": [images_sha256, images.representation],
-                },
-                compute,
-                about,
-            )
-            kept = train_network(
-                network,
+            asked = [network_name, init, dropout, options, frozen, asdict(recurrence), shape, start]
+            _learn(
+                task,
                 images,
-                training,
-                beside,
-                n_classes=len(fold.classes),
+                network,
+                asked,
                 recipe=recipe,
-                preparation=preparation,
-                device=device,
-                on_point=on_point,
-                keeper=keeper,
-                scratch=RESUME.parent,
+                compute=compute,
                 team=team,
+                on_point=on_point,
+                device=device,
             )
-            card = ModelCard(
-                network=network_name,
-                shape=shape,
-                classes=fold.classes,
-                representation=images.representation,
-                normalise=recipe.normalise,
-                start={**start, "sequence": recurrence.kind} if in_order else start,
-                seed=recipe.seed,
-                fold=fold_index,
-                images_sha256=images_sha256,
-                kept_iteration=kept,
-                selected_on_test=watched == "test" and recipe.keep == "best",
-                kind=images.kind,
-                options=network.options,
-                whiten=recipe.whiten,
-                sequence=network.about if isinstance(network, SequenceNetwork) else {},
-                n_anomalous=n_anomalous,
-            )
-        if team.leads:
-            save_model(model_folder(key), network, card, preparation)
-            write_json(model_folder(key) / "provenance.json", about)
-            when_in_place(keeper.remove)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a run learns from and is watched on.
+
+    Attributes
+    ----------
+    learned
+        The fold with the altered blocks of its training side.
+    watched
+        Name of the side that is watched, if any; its blocks are `beside`.
+    start
+        Network and starting weights, as the model's card says them.
+    """
+
+    key: str
+    fold_index: int
+    fold: Fold
+    learned: Fold
+    training: Side
+    watched: str | None
+    beside: Side | None
+    start: dict[str, str]
+    images_sha256: dict[str, str]
+
+
+def _task(
+    fold_index: int,
+    member: str,
+    listed: Sequence[SpectrogramFile],
+    start: dict[str, str],
+    validation: str,
+    recurrence: Recurrence,
+    *,
+    balanced: bool,
+    seed: int,
+) -> _Task:
+    in_order = recurrence.kind != "none"
+    if in_order and balanced:
+        raise SplitError(
+            f"model.sequence: {recurrence.kind} needs all of a clip's blocks, and balancing drops random ones: set "
+            "split.balance to none"
+        )
+    fold = read_fold(fold_index)
+    learned = _with_variants(fold, balanced=balanced, seed=seed)
+    watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
+    return _Task(
+        key=run_key(fold_index, member),
+        fold_index=fold_index,
+        fold=fold,
+        learned=learned,
+        training=_side(learned, "train", in_order=in_order),
+        watched=watched,
+        beside=_side(fold, watched, in_order=in_order) if watched else None,
+        start=start,
+        images_sha256={row.corpus: row.sha256 for row in listed},
+    )
+
+
+def _fit(
+    task: _Task,
+    images: Rendered,
+    kind: str,
+    options: Options,
+    *,
+    recipe: Recipe,
+    on_point: Callable[[CurvePoint], None],
+) -> None:
+    """Fit an estimator, and write it."""
+    points = fit_member(
+        model_folder(task.key),
+        images,
+        task.training,
+        task.beside,
+        kind=kind,
+        options=options,
+        classes=task.fold.classes,
+        normalise=recipe.normalise,
+        whiten=recipe.whiten,
+        seed=recipe.seed,
+        about={"start": task.start, "fold": task.fold_index, "images_sha256": task.images_sha256},
+    )
+    for point in points:
+        on_point(point)
+
+
+def _learn(
+    task: _Task,
+    images: Rendered,
+    network: AnyNetwork,
+    asked: Sequence[Any],
+    *,
+    recipe: Recipe,
+    compute: Compute,
+    device: torch.device,
+    team: Team,
+    on_point: Callable[[CurvePoint], None],
+) -> None:
+    """Train a network from its start, and write it; `asked` is all that the start rests on."""
+    training, sequence = task.training, network if isinstance(network, SequenceNetwork) else None
+    preparation, n_anomalous = fit_preparation(
+        images, training.block_ids, normalise=recipe.normalise, whiten=recipe.whiten, seed=recipe.seed
+    )
+    if sequence:
+        _say_sequences(task.key, task.learned, training)
+    if images.kind == "features":
+        n_replaced = f"{n_anomalous} of {len(training.block_ids) * images.shape[0]}"
+        say(f"train {task.key}: {n_replaced} values of the training blocks were anomalous and replaced")
+    about = {**provenance(device), "processes": team.size}
+    rests_on = {
+        "network": list(asked),
+        "recipe": asdict(recipe),
+        "images": [task.images_sha256, images.representation],
+    }
+    keeper = _keeper(task, rests_on, compute, about)
+    kept = train_network(
+        network,
+        images,
+        training,
+        task.beside,
+        n_classes=len(task.fold.classes),
+        recipe=recipe,
+        preparation=preparation,
+        device=device,
+        on_point=on_point,
+        keeper=keeper,
+        scratch=RESUME.parent,
+        team=team,
+    )
+    if not team.leads:
+        return
+    card = ModelCard(
+        network=asked[0],
+        shape=input_shape_of(images.kind, images.shape),
+        classes=task.fold.classes,
+        representation=images.representation,
+        normalise=recipe.normalise,
+        start={**task.start, "sequence": sequence.about["kind"]} if sequence else task.start,
+        seed=recipe.seed,
+        fold=task.fold_index,
+        images_sha256=task.images_sha256,
+        kept_iteration=kept,
+        selected_on_test=task.watched == "test" and recipe.keep == "best",
+        kind=images.kind,
+        options=network.options,
+        whiten=recipe.whiten,
+        sequence=sequence.about if sequence else {},
+        n_anomalous=n_anomalous,
+    )
+    save_model(model_folder(task.key), network, card, preparation)
+    write_json(model_folder(task.key) / "provenance.json", about)
+    when_in_place(keeper.remove)
 
 
 def _not_noted(_point: CurvePoint) -> None:
     """Leave a point of a curve to the process that leads."""
 
 
-def _keeper(
-    key: str,
-    fold: Fold,
-    sides: Sequence[Side],
-    about: Mapping[str, Any],
-    compute: Compute,
-    rests_on: Mapping[str, Any],
-) -> Keeper:
+def _keeper(task: _Task, about: Mapping[str, Any], compute: Compute, rests_on: Mapping[str, Any]) -> Keeper:
     """What keeps a run's state, known by all that may change a byte of its result."""
     learned = hashlib.sha256()
-    for side in sides:
-        learned.update(json.dumps([list(side.block_ids), side.labels.tolist(), side.lengths]).encode())
+    for side in (task.training, task.beside):
+        if side:
+            learned.update(json.dumps([list(side.block_ids), side.labels.tolist(), side.lengths]).encode())
     everything = {
         **about,
-        "key": key,
-        "classes": fold.classes,
+        "key": task.key,
+        "classes": task.fold.classes,
         "sides": learned.hexdigest(),
         "deterministic": compute.deterministic,
         "rests_on": rests_on,
     }
     return Keeper(
-        folder=resume_folder(key),
-        label=f"train {key}",
+        folder=resume_folder(task.key),
+        label=f"train {task.key}",
         digest=digest_of_run(everything),
         every_seconds=60 * compute.checkpoint_minutes,
     )

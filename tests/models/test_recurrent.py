@@ -383,3 +383,26 @@ def test_weights_that_memory_cannot_take_are_refused_in_one_line(monkeypatch):
     monkeypatch.setattr("pipeline.models.networks.Network", refuse)
     with pytest.raises(ModelError, match=r"^model\.name: fc2: its weights need more memory"):
         start_classifier("fc2", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "recurrence", "refused"),
+    [
+        ("shufflenet_v2_x0_5", Recurrence(), True),
+        ("squeezenet1_1", Recurrence(), False),
+        ("flat", Recurrence(kind="lstm", layers=1), True),  # torch's dropout is between layers
+        ("flat", Recurrence(kind="lstm", layers=2), False),
+    ],
+)
+def test_dropout_is_refused_where_nothing_would_drop(name, recurrence, refused):
+    def start(dropout):
+        return start_classifier(
+            name, recurrence, n_classes=3, weights=None, init="kaiming", seed=1, shape=(3, 64, 64), dropout=dropout
+        )
+
+    assert start(0.0) is not None
+    if refused:
+        with pytest.raises(ModelError, match=rf"model\.dropout: 0\.3: {name}.* has no layer with dropout: set it to 0"):
+            start(0.3)
+    else:
+        assert start(0.3) is not None

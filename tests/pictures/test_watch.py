@@ -18,7 +18,7 @@ from pipeline.pictures.terminal import page_of, plot
 from pipeline.pictures.watch import watch
 from pipeline.report.axes import Tick
 from pipeline.store.paths import curves_csv
-from pipeline.store.tables import CurvePoint, LiveTable, read_growing, read_rows
+from pipeline.store.tables import CurvePoint, LiveTable, growing_of, lies_at, read_growing, read_rows
 
 pytestmark = pytest.mark.usefixtures("trained")  # params.yaml: 4 epochs, fold 0, member a
 
@@ -27,17 +27,19 @@ def point(epoch, side="train", loss=1.0, uar=0.5):
     return CurvePoint(iteration=round(10 * epoch), epoch=epoch, side=side, loss=loss, accuracy=uar, uar=uar)
 
 
-def write(points, *, key="0-a", root=Path(), age=0.0):
+def write(points, *, key="0-a", root=Path(), age=0.0, goes_on=False):
     path = root / curves_csv(key)
     with LiveTable(path, CurvePoint) as table:
         for each in points:
             table.append(each)
-    os.utime(path, (time.time() - age, time.time() - age))
+    if goes_on:
+        path.replace(growing_of(path))
+    os.utime(lies_at(path), (time.time() - age, time.time() - age))
     return path
 
 
-def run_of(*points, key="0-a", copy="", epochs=4, age=0.0):
-    return Followed(key=key, copy=copy, points=points, epochs=epochs, age=age)
+def run_of(*points, key="0-a", copy="", epochs=4, age=0.0, is_complete=False):
+    return Followed(key=key, copy=copy, points=points, epochs=epochs, age=age, is_complete=is_complete)
 
 
 # reading
@@ -67,16 +69,18 @@ def test_a_growing_table_is_read_without_its_last_half_line():
 
 
 def test_runs_are_found_in_the_project_and_in_the_copies_of_experiments(trained):  # noqa: F811
-    write([point(1.5)])
-    write([point(4.0)], key="2-z", age=5000)
+    write([point(1.5)], goes_on=True)
+    write([point(1.5)], key="0-b")  # training ended early
+    write([point(4.0)], key="2-z", age=5000, goes_on=True)
     queued, standalone = trained / ".dvc/tmp/exps/tmpq", trained / ".dvc/tmp/exps/standalone/tmps"
     for copy, epochs in ((queued, 8), (standalone, 2)):
-        write([point(2.0)], root=copy)
+        write([point(2.0)], root=copy, goes_on=copy == queued)
         text = Path("params.yaml").read_text(encoding="utf-8")
         (copy / "params.yaml").write_text(text.replace("epochs: 4", f"epochs: {epochs}"), encoding="utf-8")
     found = {run.name: run for run in find_runs()}
     assert {name: run.state for name, run in found.items()} == {
         "0-a": "running",
+        "0-b": "done",
         "2-z": "stopped",  # a member that params.yaml does not have: how far it was to go is not known
         "0-a in tmpq": "running",
         "0-a in tmps": "done",
@@ -88,15 +92,17 @@ def test_runs_are_found_in_the_project_and_in_the_copies_of_experiments(trained)
 
 def test_what_is_yet_to_start_waits():
     assert [(run.name, run.state) for run in find_runs()] == [("0-a", "waiting")]
-    write([])
+    write([], goes_on=True)
     assert [(run.state, run.points) for run in find_runs()] == [("running", [])]
 
 
 def test_runs_in_progress_are_followed_or_that_which_grew_last():
-    going, stuck, done = run_of(point(1)), run_of(point(1), key="1-a", age=700), run_of(point(4), key="2-a", age=900)
+    going, stuck = run_of(point(1)), run_of(point(1), key="1-a", age=700)
+    done = run_of(point(2), key="2-a", age=30, is_complete=True)
     waiting = run_of(key="3-a", age=float("inf"))
     assert chosen_runs([going, stuck, done, waiting], []) == [going]
-    assert chosen_runs([stuck, done, waiting], []) == [stuck]
+    assert chosen_runs([stuck, waiting], []) == [stuck]
+    assert chosen_runs([stuck, done, waiting], []) == [done]
     assert chosen_runs([done, waiting], []) == [done]
     assert chosen_runs([waiting], []) == []
     copy = run_of(point(4), key="2-a", copy="tmp")
@@ -187,13 +193,13 @@ def test_once_prints_and_draws_and_leaves_the_curves_alone(monkeypatch, capsys):
     before = path.read_bytes(), path.stat().st_mtime_ns
     code, out, _ = run_command(monkeypatch, capsys, "--once", "--png", "curves.png")
     assert code == 0
-    assert "0-a: running, epoch 2 of 4 (50 %), iteration 20" in out
+    assert "0-a: done, epoch 2 of 4 (50 %), iteration 20" in out
     assert "\x1b" not in out
     with Image.open("curves.png") as page:
         assert page.format == "PNG"
     assert (path.read_bytes(), path.stat().st_mtime_ns) == before
     assert sorted(each.name for each in path.parent.iterdir()) == ["0-a.csv"]
-    assert run_command(monkeypatch, capsys)[1].startswith("0-a: running")  # no terminal: once
+    assert run_command(monkeypatch, capsys)[1].startswith("0-a: done")  # no terminal: once
 
 
 def test_without_curves_it_says_when_they_begin(monkeypatch, capsys):

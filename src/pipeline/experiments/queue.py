@@ -1,6 +1,7 @@
 """DVC's experiment queue through its own commands: add, start, ask, take out. Nothing here knows what a search is."""
 
 import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -124,7 +125,9 @@ def _run(command: Sequence[str]) -> str:
     ):
         try:
             with _interrupted_afterwards():
-                done = subprocess.run(command, stdout=out, stderr=errors, check=False, start_new_session=True)
+                done = subprocess.run(
+                    command, stdout=out, stderr=errors, check=False, start_new_session=True, env=_environment()
+                )
         except FileNotFoundError:
             raise ExperimentError(
                 f"{command[0]} is not installed: activate the environment (source .venv/bin/activate)"
@@ -136,6 +139,11 @@ def _run(command: Sequence[str]) -> str:
         what = " ".join(command[:3])
         raise ExperimentError(f"{what}: {find_reason(told + said).removeprefix('fatal: ')}")
     return said
+
+
+def _environment() -> dict[str, str]:
+    """DVC reports each call by a process of its own: those that nobody typed are not worth one."""
+    return {**os.environ, "DVC_NO_ANALYTICS": "1"}
 
 
 @contextlib.contextmanager

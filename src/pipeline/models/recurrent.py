@@ -200,8 +200,23 @@ NO_RECURRENCE = Recurrence()
 
 
 def start_classifier(name: str, recurrence: Recurrence = NO_RECURRENCE, **options: Any) -> AnyNetwork:
-    """Start the network `name`, or if there is a recurrence that over it: see `start_network` and `start_sequence`."""
-    return start_network(name, **options) if recurrence.kind == "none" else start_sequence(name, recurrence, **options)
+    """Start the network `name`, or if there is a recurrence that over it: see `start_network` and `start_sequence`.
+
+    Raises
+    ------
+    ModelError
+        As they do, and where `dropout` is asked of what has no layer that drops anything.
+    """
+    alone = recurrence.kind == "none"
+    network = start_network(name, **options) if alone else start_sequence(name, recurrence, **options)
+    if (dropout := options.get("dropout")) and not any(_drops(layer) for layer in network.modules()):
+        over = "" if alone else f" with {recurrence.kind}"
+        raise ModelError(f"model.dropout: {dropout}: {name}{over} has no layer with dropout: set it to 0")
+    return network
+
+
+def _drops(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Dropout) or (isinstance(layer, nn.RNNBase) and layer.dropout > 0)
 
 
 def start_sequence(

@@ -13,11 +13,10 @@ from pipeline.errors import PipelineError, ShowError
 from pipeline.params import load_params
 from pipeline.pictures.trained import keys_among
 from pipeline.store.paths import CURVES, curves_csv, parse_run_key, run_key
-from pipeline.store.tables import CurvePoint, lies_at, read_growing, tables_in
+from pipeline.store.tables import CurvePoint, growing_of, lies_at, read_growing, tables_in
 
 COPIES = (".dvc/tmp/exps/*", ".dvc/tmp/exps/standalone/*")
 GROWING_SECONDS = 600.0  # a curve that has not grown for longer is not in progress
-DONE = 0.999  # of the epochs: they are rounded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +31,8 @@ class Followed:
         To be trained, as params.yaml there says now; None if it does not say.
     age
         Seconds since the curves' file last grew.
+    is_complete
+        Whether the file has taken its place: training has ended, early or not.
     """
 
     key: str
@@ -39,6 +40,7 @@ class Followed:
     points: Sequence[CurvePoint]
     epochs: int | None
     age: float
+    is_complete: bool
 
     @property
     def name(self) -> str:
@@ -53,7 +55,7 @@ class Followed:
     @property
     def state(self) -> str:
         """Waiting, running, done or stopped."""
-        if self.epochs is not None and self.epoch >= DONE * self.epochs:
+        if self.is_complete:
             return "done"
         if self.age < GROWING_SECONDS:
             return "running"
@@ -101,7 +103,12 @@ def _runs_in(root: Path, copy: str) -> list[Followed]:
             age = float("inf")
         found.append(
             Followed(
-                key=key, copy=copy, points=read_growing(path, CurvePoint), epochs=_of_key(epochs, key, root), age=age
+                key=key,
+                copy=copy,
+                points=read_growing(path, CurvePoint),
+                epochs=_of_key(epochs, key, root),
+                age=age,
+                is_complete=path.is_file() and not growing_of(path).is_file(),
             )
         )
     return found
