@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.aggregation import Timeline, aggregate
-from pipeline.store.columns import number
 from pipeline.store.tables import Answer, ClipAnswer
+from pipeline.store.texts import number
 
 Floats = NDArray[np.float64]
 

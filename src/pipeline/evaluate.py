@@ -13,7 +13,7 @@ from pipeline.answers import AnsweredBlocks, clip_answers, confusions
 from pipeline.errors import MetricsError
 from pipeline.levels import LEVELS, Scorer, recalls
 from pipeline.metrics import Floats, Integers, spread
-from pipeline.store.columns import Index, Table, read_table
+from pipeline.store.columns import Table, read_table
 from pipeline.store.files import read_json, write_json
 from pipeline.store.folds import Fold, read_fold
 from pipeline.store.paths import (
@@ -41,6 +41,7 @@ from pipeline.store.tables import (
     read_rows,
     write_rows,
 )
+from pipeline.store.texts import Index
 
 BASELINES = ("majority", "nuisance")
 OPTIONAL_BASELINES = ("thumbnail",)  # of what has pictures

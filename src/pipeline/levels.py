@@ -12,8 +12,8 @@ from pipeline.aggregation import RULES, Timeline, aggregate, over_time
 from pipeline.answers import AnsweredBlocks
 from pipeline.calibration import measure_calibration, reliability
 from pipeline.metrics import Floats, Integers, confusion, evaluate_level, scores
-from pipeline.store.columns import number
 from pipeline.store.tables import OverClip, Recall, Reliability
+from pipeline.store.texts import number
 
 LEVELS = ("block", "clip")
 MOST_POINTS = 60  # of a curve over the clip

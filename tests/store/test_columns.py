@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import StoreError
-from pipeline.store import columns, tables
-from pipeline.store.columns import Coded, Index, Keyed, Table, Texts, number, pack, rank, read_table
+from pipeline.store import tables
+from pipeline.store import texts as packed
+from pipeline.store.columns import Keyed, Table, read_table
 from pipeline.store.tables import Block, Clip, Gain, Recall, SplitRow, read_rows, write_rows
+from pipeline.store.texts import Coded, Index, Texts, number, pack, rank
 
 KINDS = [kind for kind in vars(tables).values() if dataclasses.is_dataclass(kind)]
 HARD_TEXTS = [
@@ -77,8 +79,8 @@ def test_rows_come_out_as_they_went_in(kind, data):
 @given(texts=st.lists(TEXT))
 def test_texts_come_out_in_whichever_way_they_are_held(few, part, texts):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(columns, "FEW", few)
-        patch.setattr(columns, "PART", part)
+        patch.setattr(packed, "FEW", few)
+        patch.setattr(packed, "PART", part)
         for held in (Texts.of(texts), pack(texts), pack(texts * 3).take(np.arange(len(texts)))):
             assert list(held) == texts == held
             assert held[1:3] == texts[1:3]
@@ -107,7 +109,7 @@ def test_a_text_is_found_where_it_stands_last(texts, others):
 
 
 def test_texts_of_one_hash_are_told_apart(monkeypatch):
-    monkeypatch.setattr(columns, "hash", lambda text: len(text), raising=False)
+    monkeypatch.setattr(packed, "hash", lambda text: len(text), raising=False)
     index = Index(["ab", "cd", "e", "ab"])
     assert [index.find(text) for text in ("ab", "cd", "e", "ef", "")] == [3, 1, 2, None, None]
 

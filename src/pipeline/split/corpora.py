@@ -12,7 +12,7 @@ from pipeline.split.choices import Choices
 from pipeline.split.leakage import describe_augmented, describe_split
 from pipeline.split.selection import Use, select_clips
 from pipeline.split.sides import split_blocks
-from pipeline.store.columns import Table, number, read_table
+from pipeline.store.columns import Table, read_table
 from pipeline.store.files import write_json
 from pipeline.store.paths import (
     DUPLICATES,
@@ -37,6 +37,7 @@ from pipeline.store.tables import (
     read_rows,
     write_rows,
 )
+from pipeline.store.texts import number
 
 ALL_NEAR = "near_duplicates"  # in allow_leaks: every pair of near duplicates
 

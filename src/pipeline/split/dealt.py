@@ -9,8 +9,8 @@ import numpy as np
 from pipeline.errors import SplitError
 from pipeline.split.choices import SIDES, Sides
 from pipeline.split.units import Units
-from pipeline.store.columns import Made, number
 from pipeline.store.tables import SplitRow
+from pipeline.store.texts import Made, number
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from pipeline.split.choices import DROPPED, SIDES, TEST, TRAIN, VALIDATION, Choices, Sides
 from pipeline.split.dealt import Dealt
 from pipeline.split.units import TOUCH_SECONDS, Places, Units, field_value, find_units, resampled_unit
-from pipeline.store.columns import Table, number, smallest
+from pipeline.store.columns import Table
 from pipeline.store.tables import Block, Clip, Duplicate, SplitRow
+from pipeline.store.texts import number, smallest
 
 MICROSECONDS = 1e6  # times are whole microseconds, so equal times compare equal
 MAX_PAIRS = 1000  # named in split.json; all are counted, and data/processed/duplicates.csv has them all

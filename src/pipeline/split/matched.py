@@ -7,7 +7,7 @@ from pipeline.errors import SplitError
 from pipeline.split.choices import Choices
 from pipeline.split.deal import deal_units
 from pipeline.split.units import Units
-from pipeline.store.columns import number
+from pipeline.store.texts import number
 
 Bools = NDArray[np.bool_]
 

@@ -21,8 +21,8 @@ from pipeline.split.refusals import (
 )
 from pipeline.split.selection import Use
 from pipeline.split.units import Units, find_units, resampled_unit
-from pipeline.store.columns import number
 from pipeline.store.tables import Block, Clip
+from pipeline.store.texts import number
 
 # One stream of random numbers per purpose (and fold), so that balancing, say, leaves the deal as it is.
 DEAL, VALIDATE, BALANCE, CAP = range(4)

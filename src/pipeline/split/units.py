@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import SplitError
-from pipeline.store.columns import Table, number, rank, smallest
+from pipeline.store.columns import Table
 from pipeline.store.tables import Block, Clip
+from pipeline.store.texts import number, rank, smallest
 
 # An event's ends are rounded to samples, at its own rate and again at the common one, so events that only touch may
 # seem to share less than this.

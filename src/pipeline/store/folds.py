@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from pipeline.errors import SplitError, StoreError
 from pipeline.store.arrays import attributes_of, each_text, encode_texts, new_arrays, open_arrays
-from pipeline.store.columns import Table, number, pack
+from pipeline.store.columns import Table
 from pipeline.store.paths import SPLIT
 from pipeline.store.tables import SplitRow, each_row
+from pipeline.store.texts import number, pack
 
 ROWS_IN_CHUNK = 256
 

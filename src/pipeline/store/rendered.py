@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
 from pipeline.store.arrays import attributes_of, digest_of, each_text, new_arrays, open_arrays, reading
-from pipeline.store.columns import Index, pack
 from pipeline.store.tables import SpectrogramFile
+from pipeline.store.texts import Index, pack
 
 # What of a rendered file's attributes says how its images came about; the rest says from which sound.
 SOURCES = ("complete", "sound_sha256", "least_source_rate", "most_source_rate", "reached_hz")
