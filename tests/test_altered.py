@@ -129,10 +129,34 @@ def test_long_clips_are_refused_only_where_they_are_altered():
 
 def test_blocks_that_were_cut_for_other_variants_are_refused():
     clips, blocks, _ = cut({"a.wav": noise(-20, 2)}, (RECORDING, SLOWER))
-    with pytest.raises(StoreError, match=r"made/a\.wav@16000~1: ends beyond its altered sound of 16000 samples"):
+    with pytest.raises(StoreError, match=r"made/a\.wav@16000~1 does not lie in its sound of 16000 samples"):
         heard(clips, blocks, (RECORDING, Variant(number=1, semitones=1.0)))
     with pytest.raises(StoreError, match=r"made/a\.wav: blocks of variant 1, which augment\.sound does not have"):
         heard(clips, blocks, (RECORDING,))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"start": 8001},
+        {"n_samples": 8001, "start": 8000},
+        {"fill": "pad"},
+        {"fill": "nond"},
+        {"fill": "repeat", "start": 1, "n_samples": 16000},
+    ],
+)
+def test_a_block_that_does_not_lie_in_its_clip_is_refused_by_the_name_of_its_table(change):
+    clips, blocks, _ = cut({"a.wav": noise(-20, 2)}, (RECORDING,))
+    assert (RATE, len(blocks)) == (8000, 2)
+    with pytest.raises(StoreError, match=r"^data/processed/blocks/made\.csv: block made/a\.wav@8000 does not lie in"):
+        heard(clips, [blocks[0], dataclasses.replace(blocks[1], **change)], (RECORDING,))
+
+
+@pytest.mark.parametrize("fill", ["repeat", "pad"])
+def test_a_block_that_is_filled_holds_all_of_its_clip(fill):
+    clips, blocks, _ = cut({"a.wav": noise(-20, 2)}, (RECORDING,))
+    filled = dataclasses.replace(blocks[0], n_samples=20000, fill=fill)
+    assert [len(sound) for sound in heard(clips, [filled], (RECORDING,)).values()] == [20000]
 
 
 def test_sound_that_cannot_be_altered_is_named():

@@ -11,6 +11,7 @@ from pipeline.augment.variants import Variant, alter, variant_rng
 from pipeline.errors import AudioError, CorpusError, StoreError
 from pipeline.parallel import JOBS_PER_WORKER, in_order
 from pipeline.store.arrays import read_span
+from pipeline.store.paths import blocks_csv
 from pipeline.store.sound import Samples
 from pipeline.store.tables import Block, Clip
 
@@ -82,10 +83,11 @@ def sources(
     ) as altered:
         for clip, variant, own in groups:
             if variant.number == 0:
+                _refuse_misplaced(clip, own, clip.n_samples)
                 yield Source(audio=audio, clip=clip, variant=0, blocks=own)
                 continue
             samples = next(altered)
-            _refuse_beyond(own, len(samples))
+            _refuse_misplaced(clip, own, len(samples))
             whole = dataclasses.replace(clip, offset=0, n_samples=len(samples))
             yield Source(audio=samples, clip=whole, variant=variant.number, blocks=own)
 
@@ -130,9 +132,12 @@ def _known(of_number: Mapping[int, Variant], number: int, clip_id: str) -> Varia
     return of_number[number]
 
 
-def _refuse_beyond(blocks: Sequence[Block], n_samples: int) -> None:
-    beyond = [block for block in blocks if block.fill == "none" and block.start + block.n_samples > n_samples]
-    if beyond:
-        raise StoreError(
-            f"block {beyond[0].block_id}: ends beyond its altered sound of {n_samples} samples: run `dvc repro`"
-        )
+def _refuse_misplaced(clip: Clip, blocks: Sequence[Block], n_samples: int) -> None:
+    """Refuse blocks that do not lie in their sound; one that is filled holds all of it."""
+    for block in blocks:
+        left = n_samples - block.start
+        if left < block.n_samples if block.fill == "none" else not 0 < left == n_samples <= block.n_samples:
+            raise StoreError(
+                f"{blocks_csv(clip.corpus)}: block {block.block_id} does not lie in its sound of {n_samples} samples: "
+                "run `dvc repro -f` on the stage that writes it"
+            )

@@ -133,7 +133,7 @@ def load_member(folder: Path) -> tuple[Estimator, EstimatorCard, Preparation]:
     ModelError
         If a file is missing, is not the one that the card names, or does not fit the others.
     """
-    values = read_json(folder / CARD)
+    values = dict(read_json(folder / CARD))  # a plain one: a key that it lacks is one of another version
     try:
         card = EstimatorCard(**{**values, "classes": tuple(values["classes"])})
     except (TypeError, KeyError) as error:

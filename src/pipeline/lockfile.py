@@ -1,13 +1,12 @@
 """dvc.lock against what it was made from: stages, commands, sources and parameters; runs nothing and needs no cache."""
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pipeline.errors import LockError
 from pipeline.params.plain import load_plain
+from pipeline.store.known import digest_of_folder
 
 LOCK = Path("dvc.lock")
 KINDS = {"deps": "dependency", "outs": "output"}
@@ -101,16 +100,10 @@ def _breaks(recorded: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _md5_of_folder(folder: str, made: Mapping[str, str]) -> str | None:
-    """DVC's digest of a folder of files, each an output of its own; None where it holds none, or folders.
-
-    It is the MD5 of the JSON list of the files' digests and names (dvc_data, `Tree.as_bytes`).
-    """
+    """DVC's digest of a folder of files, each an output of its own; None where it holds none, or folders."""
     inside = {path.removeprefix(f"{folder}/"): md5 for path, md5 in made.items() if path.startswith(f"{folder}/")}
-    if not inside or any(md5.endswith(".dir") for md5 in inside.values()):
-        return None
-    entries = [{"md5": inside[name], "relpath": name} for name in sorted(inside)]
-    text = json.dumps(entries, sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+    is_of_files = inside and not any(md5.endswith(".dir") for md5 in inside.values())
+    return digest_of_folder(inside) if is_of_files else None
 
 
 def _first_line(error: Exception) -> str:

@@ -15,6 +15,7 @@ import pytest
 from pipeline.doctor import examine
 from pipeline.doctor.processes import is_dvc
 from pipeline.errors import ModelError
+from pipeline.store.paths import record_of
 
 DVC_YAML = """
 stages:
@@ -419,3 +420,14 @@ def test_a_stage_that_outlives_dvc_keeps_its_output_to_itself_until_it_ends(proj
     text, is_well = examine()
     assert is_well
     assert "5 of 5 files of outputs are byte for byte as dvc.lock says" in text
+
+
+@pytest.mark.parametrize("record", ["", "\n0123", "no digest\n"])
+def test_records_of_what_was_written_are_left_alone_damaged_ones_too(project, record):
+    place = record_of(Path("data/processed/a.csv"))
+    place.parent.mkdir()
+    place.write_text(record)
+    text, is_well = examine()
+    assert is_well
+    assert mendings(text) == []
+    assert place.read_text() == record

@@ -1,4 +1,7 @@
-"""Kill every stage and DVC itself at every kind of moment, fill disks, flip bits: python tests/faults/torture.py."""
+"""Kill every stage and DVC itself at every kind of moment, fill disks, flip bits: python tests/faults/torture.py.
+
+A part alone: python tests/faults/torture.py --parts bits
+"""
 
 import argparse
 import os
@@ -28,23 +31,24 @@ def main():
     print(f"emospec torture: {options.kills} kills a stage, seed {options.seed}", flush=True)
     try:
         preload()
-        made = [
-            stage for stage in list(STAGES)[: list(STAGES).index(options.until) + 1] if stage not in options.without
-        ]
-        old, new = make_both(folder, make_workspace, run_stage, made)
-        faults = _on_disks(folder, old, new, options) + _flip(folder, new, options)
-        faults += _kill_stages(folder, old, new, options) + _kill_dvc(folder, options)
+        old, new = make_both(folder, make_workspace, run_stage, _made(options))
+        faults = [fault for part in options.parts for fault in PARTS[part](folder, old, new, options)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     sys.exit(1 if faults else 0)
 
 
+def _made(options):
+    """The stages that are run at all."""
+    return [stage for stage in list(STAGES)[: list(STAGES).index(options.until) + 1] if stage not in options.without]
+
+
 def _options():
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", nargs="*", default=list(PARTS), choices=list(PARTS), help="what to do to them")
     parser.add_argument("--kills", type=int, default=50, help="of each stage")
     parser.add_argument("--dvc-kills", type=int, default=50, help="of dvc repro")
     parser.add_argument("--flips", type=int, default=10, help="of bits of each file")
-    parser.add_argument("--disks", action=argparse.BooleanOptionalAction, default=True, help="full, read-only, shared")
     parser.add_argument("--stages", nargs="*", default=list(STAGES), choices=list(STAGES))
     parser.add_argument("--until", default=list(STAGES)[-1], choices=list(STAGES), help="make no results of later ones")
     parser.add_argument("--without", nargs="*", default=[], choices=list(STAGES), help="nor of these")
@@ -71,8 +75,6 @@ def _kill_stages(folder, old, new, options):
 
 
 def _on_disks(folder, old, new, options):
-    if not options.disks:
-        return []
     shutil.copytree(new, folder / "twice")
     counts, faults = two_at_once(folder / "twice", old, new, options.stages)
     print(f"two at once, {len(options.stages)} stages: {dict(counts)}")
@@ -90,20 +92,24 @@ def _on_disks(folder, old, new, options):
     return _say(faults + more + others)
 
 
-def _flip(folder, new, options):
-    if not options.flips:
-        return []
-    shutil.copytree(new, folder / "flipped")
-    counts, faults = flip_bits(folder / "flipped", new, options.stages, flips=options.flips, rng=seeded(options.seed))
-    print(f"flipped bits, {options.flips} in each file" + "".join(f"{name:>17}" for name in HOW))
+def _flip(folder, _, new, options):
+    return [fault for by_hand in (False, True) for fault in _flip_files(folder, new, options, by_hand=by_hand)]
+
+
+def _flip_files(folder, new, options, *, by_hand):
+    workspace = folder / "flipped"
+    shutil.copytree(new, workspace)
+    some = {"readers": _made(options), "flips": options.flips, "rng": seeded(options.seed)}
+    counts, faults = flip_bits(workspace, new, options.stages, **some, by_hand=by_hand)
+    whose = "made by hand" if by_hand else "of a stage"
+    print(f"flipped bits, {options.flips} in each file {whose:13}" + "".join(f"{name:>17}" for name in HOW))
     for kind, found in sorted(counts.items()):
-        print(f"  {kind:28}" + "".join(f"{found[name]:>17}" for name in HOW), flush=True)
+        print(f"  {kind:41}" + "".join(f"{found[name]:>17}" for name in HOW), flush=True)
+    shutil.rmtree(workspace)
     return _say(faults)
 
 
-def _kill_dvc(folder, options):
-    if not options.dvc_kills:
-        return []
+def _kill_dvc(folder, _old, _new, options):
     start = time.monotonic()
     one = kill_dvc(folder, kills=options.dvc_kills, rng=seeded(options.seed))
     n = sum(one.moments[name] for name in MOMENTS)
@@ -124,6 +130,8 @@ def _say(faults):
         print(f"FAULT: {fault}", flush=True)
     return faults
 
+
+PARTS = {"disks": _on_disks, "bits": _flip, "kills": _kill_stages, "dvc": _kill_dvc}
 
 if __name__ == "__main__":
     main()

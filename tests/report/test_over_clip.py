@@ -1,7 +1,10 @@
 """Answers over the clip as lines: seconds to the right, shares upwards."""
 
+import dataclasses
+
 import pytest
 
+from pipeline.errors import StoreError
 from pipeline.report.over_clip import over_clip_page, rule_rows
 from pipeline.store.tables import OverClip
 
@@ -31,6 +34,22 @@ def test_points_lie_where_they_belong():
     ]
     assert (page.blocks, page.n_clips) == (8, 8)
     assert page.ends == "vote: UAR 0.25 from the first block, 0.50 from all"
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        (ROWS[:-1], "its rules have not as many rows each"),
+        (
+            [dataclasses.replace(row, rule="vite") if row is ROWS[3] else row for row in ROWS],
+            "its rules have not as many",
+        ),
+        ([dataclasses.replace(row, going=0) for row in ROWS], "has no clips"),
+    ],
+)
+def test_rows_that_are_not_as_they_were_written_are_refused_by_name(points, said):
+    with pytest.raises(StoreError, match=rf"metrics/plots/over_clip\.csv: {said}"):
+        over_clip_page(points, chosen="mean")
 
 
 def test_clips_of_one_block_have_no_curve():

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.errors import StoreError
 from pipeline.report.reliability import calibration_table, reliability_panels, temperature_table
 from pipeline.store.tables import Reliability
 
@@ -31,6 +32,12 @@ def test_the_area_of_a_point_grows_with_its_answers():
     assert (block.most, clip.most) == (100, 3)
     assert (clip.ece.value, clip.ece.interval) == (0.2, "0.10 to 0.30")
     assert (block.confidence, block.accuracy) == (0.8, 0.6)
+
+
+@pytest.mark.parametrize("rows", [[row("block", 0.4, 0.5, 25)], [row("block", 0.4, 0.5, 2), row("clip", 0.4, 0.5, 0)]])
+def test_a_level_without_answers_is_refused_by_name(rows):
+    with pytest.raises(StoreError, match=r"metrics/plots/reliability\.csv: has no clips: run `dvc repro"):
+        reliability_panels(rows, metrics(), ("clip", "block"))
 
 
 def test_the_table_names_members_and_ensembles_but_no_baselines():

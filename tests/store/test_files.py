@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -162,6 +163,20 @@ def test_what_is_no_json_mapping_is_refused_by_name(tmp_path, content):
     with pytest.raises(StoreError, match=r"v\.json.*dvc repro") as error:
         read_json(tmp_path / "v.json")
     assert one_line(error)
+
+
+def test_a_key_that_a_json_file_lacks_is_named_with_the_file_at_any_depth(tmp_path):
+    write_json(tmp_path / "v.json", {"a": [{"b": {"c": 1}}]})
+    value = read_json(tmp_path / "v.json")
+    assert value["a"][0]["b"]["c"] == 1
+    for place in (value, value["a"][0], value["a"][0]["b"]):
+        with pytest.raises(StoreError, match=r"v\.json: has no 'interval': run `dvc repro -f`"):
+            place["interval"]
+        assert place.get("interval") is None
+        assert "interval" not in place
+        assert json.loads(json.dumps(place)) == pickle.loads(pickle.dumps(place)) == place
+    with pytest.raises(KeyError):
+        type(value)(value)["interval"]  # a copy is of no file
 
 
 def test_a_missing_json_file_is_named(tmp_path):

@@ -1,6 +1,5 @@
 """Every file that dvc.lock names, byte for byte: DVC itself looks at times and sizes, which damage leaves alone."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -14,6 +13,7 @@ from pipeline.doctor.finding import Finding, found, mended, well
 from pipeline.doctor.locks import read_lock, read_stages
 from pipeline.errors import StoreError
 from pipeline.store.files import written_whole
+from pipeline.store.known import md5_of
 
 CACHE = Path(".dvc/cache/files/md5")
 LOCK_NAME = "dvc.lock"
@@ -66,7 +66,7 @@ def look_at_outputs(*, mend: bool) -> list[Finding]:
             is_list = file.path.name == ".dir"
             is_there = file.path.is_file()
             absent += not is_there and not is_list
-            actual = _md5(file.path) if is_there else ""
+            actual = md5_of(file.path) if is_there else ""
             as_named += is_there and actual == file.md5
             is_damaged = is_there and actual != file.md5 and _believes(repo, file)
             if is_there and actual != file.md5 and not is_damaged:
@@ -107,14 +107,9 @@ def _files(stages: Mapping[str, Mapping[str, Any]]) -> Iterator[_File]:
 def _listed(md5: str) -> list[tuple[str, str]]:
     """Names and digests of a folder's files; none where DVC's list is missing or damaged."""
     path = copy_of(md5)
-    if not path.is_file() or _md5(path) != md5.removesuffix(".dir"):
+    if not path.is_file() or md5_of(path) != md5.removesuffix(".dir"):
         return []
     return [(one["relpath"], one["md5"]) for one in json.loads(path.read_text(encoding="utf-8"))]
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _believes(repo: Any, file: _File) -> bool:
@@ -129,7 +124,7 @@ def _look_at(file: _File, *, is_damaged: bool, is_right: bool, mend: bool) -> It
     """Mend one file and DVC's copy of it, each from the other."""
     copy = file.copy
     has_copy = copy.is_file()
-    is_copy_right = has_copy and _md5(copy) == file.md5.removesuffix(".dir")
+    is_copy_right = has_copy and md5_of(copy) == file.md5.removesuffix(".dir")
     if has_copy and not is_copy_right:
         if mend:
             copy.unlink()

@@ -63,7 +63,7 @@ def load_model(folder: Path) -> tuple[AnyNetwork, ModelCard, Preparation]:
         If a file is missing, is not the one that the card names, or does not fit its network, or if it is an
         estimator's.
     """
-    values = read_json(folder / CARD)
+    values = dict(read_json(folder / CARD))  # a plain one: a key that it lacks is one of another version
     if "estimator" in values:
         raise ModelError(f"{folder}: holds an estimator ({values['estimator']}), and no network with layers")
     try:

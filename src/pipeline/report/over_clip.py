@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.errors import StoreError
 from pipeline.report.axes import Tick, linear_ticks
 from pipeline.report.curves import Line
-from pipeline.report.scores import Score
+from pipeline.report.scores import Score, score_of
 from pipeline.store.paths import PLOTS
 from pipeline.store.tables import OverClip
 
@@ -44,7 +44,7 @@ def over_clip_page(rows: Sequence[OverClip], *, chosen: str) -> OverClipPage | N
     Raises
     ------
     StoreError
-        If there is a rule of which it has not as many rows as of the others.
+        If there is a rule of which it has not as many rows as of the others, or no clips.
     """
     rules = list(dict.fromkeys(row.rule for row in rows))
     own = {rule: [row for row in rows if row.rule == rule] for rule in rules}
@@ -53,6 +53,8 @@ def over_clip_page(rows: Sequence[OverClip], *, chosen: str) -> OverClipPage | N
         raise StoreError(
             f"{PLOTS / 'over_clip.csv'}: its rules have not as many rows each: run `dvc repro -f evaluate_model`"
         )
+    if points[0].going < 1:
+        raise StoreError(f"{PLOTS / 'over_clip.csv'}: has no clips: run `dvc repro -f evaluate_model`")
     first, last = points[0].seconds, points[-1].seconds
     if len(points) < 2 or last <= first:
         return None
@@ -77,12 +79,8 @@ def over_clip_page(rows: Sequence[OverClip], *, chosen: str) -> OverClipPage | N
 
 def rule_rows(metrics: Mapping[str, Any], rows: Sequence[OverClip]) -> list[RuleRow]:
     """Scores of the clips by each rule, in the order of the rows of over_clip.csv."""
-
-    def score(entry: Mapping[str, Any], name: str) -> Score:
-        return Score(value=entry[name], **entry["interval"][name])
-
     return [
-        RuleRow(rule, rule == metrics["aggregate"], score(entry, "uar"), score(entry, "accuracy"))
+        RuleRow(rule, rule == metrics["aggregate"], score_of(entry, "uar"), score_of(entry, "accuracy"))
         for rule in dict.fromkeys(row.rule for row in rows)
         for entry in [metrics["aggregations"][rule]]
     ]

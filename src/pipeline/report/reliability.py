@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.errors import StoreError
 from pipeline.findings import figure
 from pipeline.report.axes import Tick, linear_ticks
 from pipeline.report.facts import Table
-from pipeline.report.scores import Score, classifiers
+from pipeline.report.scores import Score, classifiers, score_of
+from pipeline.store.paths import PLOTS
 from pipeline.store.tables import Reliability
 
 LEAST_RADIUS, RADIUS = 2.0, 7.0
@@ -38,11 +40,19 @@ class ReliabilityPanel:
 def reliability_panels(
     rows: Sequence[Reliability], metrics: Mapping[str, Any], levels: Sequence[str]
 ) -> list[ReliabilityPanel]:
-    """Arrange the rows of reliability.csv, a panel for each level."""
+    """Arrange the rows of reliability.csv, a panel for each level.
+
+    Raises
+    ------
+    StoreError
+        If it has no answers of a level.
+    """
     panels = []
     for level in levels:
         own = [row for row in rows if row.level == level]
-        most = max(row.n for row in own)
+        most = max((row.n for row in own), default=0)
+        if most < 1:
+            raise StoreError(f"{PLOTS / 'reliability.csv'}: has no {level}s: run `dvc repro -f evaluate_model`")
         how = metrics[level]["calibration"]
         panels.append(
             ReliabilityPanel(
@@ -52,7 +62,7 @@ def reliability_panels(
                     for row in own
                 ],
                 ticks=linear_ticks(0, 1, at_most=6),
-                ece=Score(value=how["ece"], **how["interval"]["ece"]),
+                ece=score_of(how, "ece"),
                 confidence=how["confidence"],
                 accuracy=metrics[level]["accuracy"],
                 most=most,
@@ -67,7 +77,7 @@ def calibration_table(metrics: Mapping[str, Any], levels: Sequence[str]) -> Tabl
     for level in levels:
         for name, _, scores in classifiers(metrics, level, baselines=False):
             how = scores["calibration"]
-            ece = Score(value=how["ece"], **how["interval"]["ece"])
+            ece = score_of(how, "ece")
             rows.append(
                 [
                     f"{name}, per {level}",

@@ -109,7 +109,12 @@ def classifiers(
 
 
 def _row(name: str, kind: str, scores: Mapping[str, Any]) -> ScoreRow:
-    return ScoreRow(name=name, kind=kind, scores=[_score(scores[key], scores["interval"][key]) for key in SUMMARIES])
+    return ScoreRow(name=name, kind=kind, scores=[score_of(scores, key) for key in SUMMARIES])
+
+
+def score_of(scores: Mapping[str, Any], name: str) -> Score:
+    """One of the scores that metrics.json has beside their intervals."""
+    return _score(scores[name], scores["interval"][name])
 
 
 def _score(value: float | None, interval: Mapping[str, float | None]) -> Score:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 from pipeline.errors import StoreError
+from pipeline.store.known import note, refuse_unknown
 from pipeline.store.paths import LOCKS, lock_of
 
 PART = ".part"  # how the names of temporary files end; they begin with a dot
@@ -35,6 +36,8 @@ class _Claim:
 
     def put_in_place(self) -> None:
         """Replace the files of before by those that wait: at no moment are there files of both."""
+        for path, temporary in self.waiting.items():
+            note(path, temporary)
         first = next(iter(self.waiting), None)
         for old in (path for output in self.outputs for path in files_of(output) if first is not None):
             if old != first and not is_part(old):
@@ -68,11 +71,25 @@ def put_in_place(temporary: Path, path: Path) -> None:
 
 
 def hold_back(temporary: Path, path: Path) -> bool:
-    """Let a complete file wait for the others of its stage; False if no stage claims its path."""
+    """Let a complete file wait for the others of its stage; False, and it may take its place, if no stage claims it."""
     claim = next((one for one in reversed(_claims) if one.covers(path)), None)
-    if claim is not None:
-        claim.waiting[path] = temporary
-    return claim is not None
+    if claim is None:
+        note(path, temporary)
+        return False
+    claim.waiting[path] = temporary
+    return True
+
+
+def refuse_damaged(path: Path) -> None:
+    """Within a stage, refuse a table or JSON file that no stage wrote; other commands read what people bring them.
+
+    Raises
+    ------
+    StoreError
+        As `refuse_unknown` does.
+    """
+    if _claims:
+        refuse_unknown(path)
 
 
 def when_in_place(function: Callable[[], None]) -> None:

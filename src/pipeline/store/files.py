@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import StoreError
-from pipeline.store.claims import PART, as_written, cannot_be_written, hold_back, put_in_place
+from pipeline.store.claims import PART, as_written, cannot_be_written, hold_back, put_in_place, refuse_damaged
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
@@ -84,16 +84,34 @@ def _bad_number(value: object, key: str = "") -> str:
     return ""
 
 
+class _Entries(dict[str, Any]):
+    """A mapping in a JSON file, which names the file where a key is missed."""
+
+    lies_in: Path | None = None  # a copy of one lies nowhere
+
+    def __missing__(self, key: str) -> Any:
+        if self.lies_in is None:
+            raise KeyError(key)
+        raise StoreError(f"{self.lies_in}: has no {key!r}: run `dvc repro -f` on the stage that writes it")
+
+
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON mapping.
+    """Read a JSON mapping; a key that it lacks, at whatever depth, is a StoreError where it is looked up.
 
     Raises
     ------
     StoreError
-        If the file is missing or is not a JSON mapping.
+        If the file is missing or is not a JSON mapping; and in a stage, if it is not what a stage wrote.
     """
+
+    def lying_here(values: dict[str, Any]) -> _Entries:
+        entries = _Entries(values)
+        entries.lies_in = path
+        return entries
+
+    refuse_damaged(path)
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), object_hook=lying_here)
     except FileNotFoundError:
         raise StoreError(f"{path}: missing: run `dvc repro`") from None
     except (OSError, ValueError) as error:

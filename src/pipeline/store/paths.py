@@ -24,7 +24,7 @@ HEADS = Path("data/processed/heads")
 HEAD_SOURCES = HEADS / "sources"
 BASELINES = Path("data/processed/baselines")
 RESUME = Path("data/processed/resume")  # no stage's output: DVC deletes those before a stage starts
-LOCKS = Path("data/processed/locks")  # one for each output; no stage's output either
+LOCKS = Path("data/processed/locks")  # and records of what was written; no stage's output either
 ANSWERS = Path("data/processed/answers.csv")
 METRICS = Path("metrics/metrics.json")
 REPORT = Path("metrics/report.html")
@@ -167,3 +167,8 @@ def baselines_h5(fold: int) -> Path:
 def lock_of(output: Path) -> Path:
     """The lock of a stage's output."""
     return LOCKS / f"{'+'.join(output.parts)}.lock"
+
+
+def record_of(path: Path) -> Path:
+    """The record of what was written to a file's path."""
+    return LOCKS / f"{'+'.join(path.parts)}.known"

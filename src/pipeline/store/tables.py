@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Self, TextIO, TypeVar
 
 from pipeline.errors import StoreError
-from pipeline.store.claims import PART, hold_back, put_in_place
+from pipeline.store.claims import PART, hold_back, put_in_place, refuse_damaged
 from pipeline.store.files import sync, written_whole
 
 
@@ -314,7 +314,8 @@ def read_rows(path: Path, kind: type[Row]) -> list[Row]:
     Raises
     ------
     StoreError
-        If the file is missing, lacks a column, or holds a value that its column cannot have.
+        If the file is missing, lacks a column, or holds a value that its column cannot have; and in a stage, if it is
+        not what a stage wrote.
     """
     return list(each_row(path, kind))
 
@@ -327,6 +328,7 @@ def each_row(path: Path, kind: type[Row]) -> Iterator[Row]:
     StoreError
         As `read_rows` does, once it comes to what is wrong.
     """
+    refuse_damaged(path)
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
             yield from _parse(path, kind, file)
