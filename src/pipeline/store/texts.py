@@ -35,8 +35,7 @@ class Made(Sequence[Item]):
     def __getitem__(self, index: int | slice) -> Item | list[Item]:
         if isinstance(index, slice):
             return [self[at] for at in range(*index.indices(len(self)))]
-        at = operator.index(index)
-        at += len(self) if at < 0 else 0
+        at = index + len(self) if index < 0 else index
         if not 0 <= at < len(self):
             raise IndexError(f"item {index} of {len(self)}")
         return self.part(at, at + 1)[0]
