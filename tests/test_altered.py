@@ -12,8 +12,9 @@ from pipeline.augment.variants import RECORDING, Variant, alter, listed_variants
 from pipeline.errors import AudioError, CorpusError, StoreError
 from pipeline.slicing import SILENT, slice_corpus
 from pipeline.store.arrays import open_arrays
-from pipeline.store.paths import clips_h5
+from pipeline.store.paths import blocks_csv, clips_h5
 from pipeline.store.sound import blocks_in_order
+from pipeline.store.tables import Block, read_rows
 
 SLOWER, NOISY = Variant(number=1, time_factor=1.5), Variant(number=2, noise_snr_db=0.0)
 
@@ -27,8 +28,8 @@ def cut(sounds, variants, **choices):
     clips = {clip.clip_id: clip for clip in store_clips("made", sounds)}
     usual = {"block_seconds": 1.0, "slide_seconds": 1.0, "short_clips": "repeat", "tail": "drop"}
     usual |= {"silent_below_lu": None}
-    blocks, left_out = slice_corpus("made", sample_rate=RATE, variants=variants, **{**usual, **choices})
-    return clips, blocks, left_out
+    _, left_out = slice_corpus("made", sample_rate=RATE, variants=variants, **{**usual, **choices})
+    return clips, read_rows(blocks_csv("made"), Block), left_out
 
 
 def heard(clips, blocks, variants, *, n_workers=1, seed=0):

@@ -1,12 +1,21 @@
-"""A recording of hours takes no more memory than one of minutes."""
+"""A recording of hours takes no more memory than one of minutes, and a table little for each of its rows."""
 
+import dataclasses
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from split.cases import OPTIONS, blocks_of, many
+
+from pipeline.slicing import slice_corpus
+from pipeline.split import Choices
+from pipeline.split.corpora import split_corpora
+from pipeline.store.paths import DUPLICATES, blocks_csv, clips_csv, left_out_csv, missing_csv, rejected_csv
+from pipeline.store.tables import Block, Clip, Duplicate, LeftOut, Missing, Rejected, write_rows
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = """
@@ -46,3 +55,44 @@ def test_three_hours_take_the_memory_of_one(tmp_path):
     # as float32 at 8 kHz, three hours are 330 MiB and one is 110 MiB
     short, long = peak_mib(tmp_path / "short", minutes=60), peak_mib(tmp_path / "long", minutes=180)
     assert long < 1.1 * short
+
+
+def bytes_a_block(work, folder, monkeypatch):
+    """By how much the most that `work` takes grows with each further block, of tables only."""
+    peaks, n_blocks = [], []
+    for n_clips in (5, 25, 100):  # the first for what is made once and for all
+        (folder / str(n_clips)).mkdir()
+        monkeypatch.chdir(folder / str(n_clips))
+        clips = [
+            dataclasses.replace(clip, fields={"speaker": f"s{number % 10}"})
+            for number, clip in enumerate(many("x", [30] * n_clips) + many("y", [30] * n_clips))
+        ]
+        for path, kind, rows in (
+            (clips_csv("demo"), Clip, clips),
+            (blocks_csv("demo"), Block, blocks_of(clips)),
+            (left_out_csv("demo"), LeftOut, []),
+            (rejected_csv("demo"), Rejected, []),
+            (missing_csv("demo"), Missing, []),
+            (DUPLICATES, Duplicate, []),
+        ):
+            write_rows(path, kind, rows)
+        n_blocks.append(60 * n_clips)
+        del clips, rows
+        tracemalloc.start()
+        work()
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    return (peaks[2] - peaks[1]) / (n_blocks[2] - n_blocks[1])
+
+
+def test_slicing_holds_no_table_of_blocks(tmp_path, monkeypatch):
+    cut = {"block_seconds": 2.0, "slide_seconds": 1.0, "short_clips": "repeat", "tail": "drop", "silent_below_lu": None}
+    # a clip takes about a kilobyte, and has 30 blocks here
+    assert bytes_a_block(lambda: slice_corpus("demo", sample_rate=10, **cut), tmp_path, monkeypatch) < 60
+
+
+def test_a_split_takes_little_for_a_block(tmp_path, monkeypatch):
+    # by few units: what dealing takes for each unit is another matter
+    choices = Choices(**(OPTIONS | {"by": "speaker", "balance": "train", "n_folds": 2}))
+    grown = bytes_a_block(lambda: split_corpora(["demo"], choices, audit_fields=["speaker"]), tmp_path, monkeypatch)
+    assert grown < 150

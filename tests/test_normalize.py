@@ -31,7 +31,7 @@ def _in_a_folder(tmp_path, monkeypatch):
 def normalise(sounds, *, rate=RATE, short_clips="repeat", n_workers=1, **choices):
     """Gains, and the samples of every block before and after them, by block id."""
     clips = {clip.clip_id: clip for clip in store_clips("made", sounds, rate=rate)}
-    blocks, _ = slice_corpus(
+    slice_corpus(
         "made",
         sample_rate=rate,
         block_seconds=2.0,
@@ -41,6 +41,7 @@ def normalise(sounds, *, rate=RATE, short_clips="repeat", n_workers=1, **choices
         silent_below_lu=None,
     )
     gains = normalize_corpus("made", sample_rate=rate, n_workers=n_workers, **{**CHOICES, **choices})
+    blocks = read_rows(blocks_csv("made"), Block)
     with open_arrays(clips_h5("made")) as file:
         before = [read_run(file["audio"], clips[one.clip_id], [one])[0].astype(np.float64) for one in blocks]
     after = [(x - gain.offset) * 10 ** (gain.gain_db / 20) for x, gain in zip(before, gains, strict=True)]

@@ -49,7 +49,8 @@ def prepare(corpus="made", *, sounds=None, method="lufs", **changes):
     """The tables and the sound that rendering reads."""
     store_clips(corpus, SOUNDS if sounds is None else sounds, **changes)
     choices = {"block_seconds": 1.0, "slide_seconds": 0.5, "short_clips": "repeat", "tail": "drop"}
-    blocks, _ = slice_corpus(corpus, sample_rate=RATE, silent_below_lu=None, **choices)
+    slice_corpus(corpus, sample_rate=RATE, silent_below_lu=None, **choices)
+    blocks = read_rows(blocks_csv(corpus), Block)
     gains = normalize_corpus(
         corpus,
         sample_rate=RATE,

@@ -389,7 +389,7 @@ def whole_clips(folder, monkeypatch, lengths):
     monkeypatch.chdir(folder)
     sounds = {f"{n}.wav": noise(-20, seconds, seed=n) for n, seconds in enumerate(lengths)}
     store_clips("made", sounds)
-    blocks, left_out = slice_corpus(
+    _, left_out = slice_corpus(
         "made",
         sample_rate=RATE,
         block_seconds=0.5,
@@ -401,7 +401,7 @@ def whole_clips(folder, monkeypatch, lengths):
     )
     gains = {"scope": "block", "method": "rms", "target_db": -23.0, "max_gain_db": 60.0, "limit_peak": False}
     normalize_corpus("made", sample_rate=RATE, n_workers=1, **gains)
-    return blocks, left_out
+    return read_rows(blocks_csv("made"), Block), left_out
 
 
 def test_whole_clips_are_blocks_of_their_own_lengths(tmp_path, monkeypatch):

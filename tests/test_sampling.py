@@ -54,7 +54,8 @@ def collect(folder):
 
 def cut(**choices):
     usual = {"block_seconds": 1.0, "slide_seconds": 0.5, "short_clips": "repeat", "tail": "drop"}
-    return slice_corpus("made", sample_rate=RATE, silent_below_lu=None, **{**usual, **choices})[0]
+    slice_corpus("made", sample_rate=RATE, silent_below_lu=None, **{**usual, **choices})
+    return read_rows(blocks_csv("made"), Block)
 
 
 def sampled(folder, *, n_workers=1, faces=FACES):

@@ -12,8 +12,8 @@ from pipeline.errors import SplitError, StoreError
 from pipeline.sequences import clip_batches, count_gapped, cut, order_clips
 from pipeline.slicing import slice_corpus
 from pipeline.store.folds import Fold
-from pipeline.store.paths import clips_csv
-from pipeline.store.tables import Clip, SplitRow, read_rows, write_rows
+from pipeline.store.paths import blocks_csv, clips_csv
+from pipeline.store.tables import Block, Clip, SplitRow, read_rows, write_rows
 
 
 def row(block_id, side="train", *, clip_id=None, label="joy", fold=2):
@@ -45,7 +45,8 @@ def test_names_of_blocks_are_those_that_slicing_gives(tmp_path, monkeypatch):
     write_rows(clips_csv(CORPUS), Clip, [clip])
     chosen = {"block_seconds": 1.0, "slide_seconds": 0.5, "short_clips": "pad", "tail": "align", "whole_clips": False}
     variants = [RECORDING, Variant(number=1, gain_db=3.0), Variant(number=12, time_factor=1.1)]
-    blocks, _ = slice_corpus(CORPUS, sample_rate=1000, silent_below_lu=None, variants=variants, **chosen)
+    slice_corpus(CORPUS, sample_rate=1000, silent_below_lu=None, variants=variants, **chosen)
+    blocks = read_rows(blocks_csv(CORPUS), Block)
     rows = [row(block.block_id, clip_id=block.clip_id) for block in blocks]
     found = order_clips(fold_of(*rows[::-1]))
     places = [[(blocks[::-1][index].variant, blocks[::-1][index].start) for index in own] for own in found]

@@ -19,7 +19,10 @@ def _in_a_folder(tmp_path, monkeypatch):
 def cut(sounds, *, rate=RATE, **choices):
     store_clips("made", sounds, rate=rate)
     usual = {"block_seconds": 2.0, "slide_seconds": 1.0, "short_clips": "repeat", "tail": "drop"}
-    return slice_corpus("made", sample_rate=rate, **{**usual, "silent_below_lu": None, **choices})
+    n_blocks, left_out = slice_corpus("made", sample_rate=rate, **{**usual, "silent_below_lu": None, **choices})
+    blocks = read_rows(blocks_csv("made"), Block)
+    assert n_blocks == len(blocks)
+    return blocks, left_out
 
 
 def starts(blocks, clip="a.wav"):
@@ -47,7 +50,7 @@ def test_names_of_blocks_are_unique_and_say_where_they_start():
 
 def test_the_tables_say_what_was_returned():
     blocks, left_out = cut({"a.wav": noise(-20, 4.5), "b.wav": noise(-20, 1)}, short_clips="reject")
-    assert read_rows(blocks_csv("made"), Block) == blocks
+    assert len(blocks) == 3
     assert read_rows(left_out_csv("made"), LeftOut) == left_out
 
 
@@ -141,7 +144,7 @@ def test_the_tail_of_a_clip_with_silent_blocks_is_a_row_of_its_own():
 def test_no_block_at_all_is_refused_and_nothing_is_written(sound, choices):
     with pytest.raises(CorpusError, match=r"corpus made: no block is left of 1 clips: see slice\.\*"):
         cut({"a.wav": sound}, **choices)
-    assert not BLOCKS.exists()
+    assert not list(BLOCKS.rglob("*"))
 
 
 def test_the_same_bytes_on_repetition():

@@ -19,15 +19,12 @@ from pipeline.store.paths import outputs_h5, run_key
 class Answerer:
     """A member, or anything else that gives logits for every block of every fold that was run."""
 
-    outputs: Mapping[int, Outputs]  # of each fold
+    about: Sequence[Mapping[str, Any]]  # what each fold's outputs say of themselves
+    tested: Mapping[int, NDArray[Any]]  # logits of each fold's test blocks (n, k)
+    temperatures: Mapping[int, Temperature]  # of each fold, fitted on one of its sides; empty: not asked for
 
-    @property
-    def about(self) -> list[dict[str, Any]]:
-        """What each fold's outputs say of themselves."""
-        return [output.about for output in self.outputs.values()]
-
-    def logits(self, sides: Mapping[int, Fold], temperatures: Mapping[int, Temperature] | None = None) -> Floats:
-        """Logits of the test blocks of all folds (n, k), divided by each fold's temperature.
+    def logits(self, *, scaled: bool = False) -> Floats:
+        """Logits of the test blocks of all folds (n, k), `scaled` divided by each fold's temperature.
 
         Raises
         ------
@@ -35,37 +32,55 @@ class Answerer:
             If one is NaN or infinite.
         """
         parts = []
-        for fold, side in sides.items():
-            values = self.outputs[fold].values["logits"][side.on("test")].astype(np.float64)
+        for fold, own in self.tested.items():
+            values = own.astype(np.float64)
             softmax(values)  # refuses what is not finite
-            parts.append(values if temperatures is None else values / temperatures[fold].value)
+            parts.append(values / self.temperatures[fold].value if scaled else values)
         return np.concatenate(parts)
 
-    def temperatures(self, sides: Mapping[int, Fold], *, side: str) -> dict[int, Temperature]:
-        """Fit a temperature for each fold on one of its sides, without the classes that training lacks."""
-        found = {}
-        for fold, rows in sides.items():
-            learned = np.isin(rows.labels, rows.labels[rows.on("train")])
-            chosen = rows.on(side) & learned
-            logits = self.outputs[fold].values["logits"][chosen]
-            if len(logits):
-                softmax(logits)  # refuses what is not finite
-            found[fold] = fit_temperature(logits, rows.labels[chosen])
-        return found
+
+def read_answerer(
+    sides: Mapping[int, Fold],
+    name: str,
+    *,
+    path_of: Callable[[str], Path] = outputs_h5,
+    calibrate_on: str | None = None,
+) -> Answerer:
+    """Read the outputs of a member (or of whatever `path_of` finds by FOLD-NAME) for each fold.
+
+    With `calibrate_on`, a temperature is fitted for each fold on that side, without the classes that training lacks.
+
+    Raises
+    ------
+    MetricsError
+        If they are not of the present split, or a logit of that side is NaN or infinite.
+    """
+    about, tested, temperatures = [], {}, {}
+    for fold, side in sides.items():
+        only = ("test",) if calibrate_on is None else None
+        outputs = read_outputs_of(side, path_of(run_key(fold, name)), "logits", only=only)
+        about.append(outputs.about)
+        tested[fold] = logits = outputs.values["logits"]
+        if calibrate_on is not None:
+            temperatures[fold] = _fit(logits, side, calibrate_on)
+            tested[fold] = logits[side.on("test")]
+    return Answerer(about, tested, temperatures)
 
 
-def read_answerer(sides: Mapping[int, Fold], name: str, *, path_of: Callable[[str], Path] = outputs_h5) -> Answerer:
-    """Read the outputs of a member (or of whatever `path_of` finds by FOLD-NAME) for each fold."""
-    return Answerer(
-        {fold: read_outputs_of(side, path_of(run_key(fold, name)), "logits") for fold, side in sides.items()}
-    )
+def _fit(logits: NDArray[Any], fold: Fold, side: str) -> Temperature:
+    learned = np.isin(fold.labels, fold.labels[fold.on("train")])
+    chosen = fold.on(side) & learned
+    if chosen.any():
+        softmax(logits[chosen])  # refuses what is not finite
+    return fit_temperature(logits[chosen], fold.labels[chosen])
 
 
-def read_outputs_of(fold: Fold, path: Path, *names: str, optional: Sequence[str] = ()) -> Outputs:
-    """Read outputs of a fold, and refuse those of another split."""
-    outputs = read_outputs(path, *names, optional=optional)
-    now = [row.block_id for row in fold.rows], [row.side for row in fold.rows], list(fold.classes)
-    if (outputs.block_ids, outputs.sides, list(outputs.about["classes"])) != now:
+def read_outputs_of(
+    fold: Fold, path: Path, *names: str, optional: Sequence[str] = (), only: Sequence[str] | None = None
+) -> Outputs:
+    """Read outputs of a fold, as `read_outputs` does, and refuse those of another split."""
+    outputs = read_outputs(path, *names, optional=optional, only=only)
+    if not fold.is_answered_by(outputs):
         raise MetricsError(f"{path}: predicts other blocks, sides or classes than the present split: run `dvc repro`")
     return outputs
 

@@ -1,6 +1,5 @@
 """Class probabilities of test blocks -> who was answered with what: the rows behind confusion matrices and reports."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.aggregation import Timeline, aggregate
 from pipeline.store.tables import Answer, ClipAnswer
+from pipeline.store.texts import number
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class AnsweredBlocks:
 
     def timeline(self) -> Timeline:
         """Order the blocks of each clip in time; clips by their names."""
-        _, clip = np.unique(self.clips, return_inverse=True)
+        _, clip = number(self.clips)
         return Timeline.of(clip, self.starts)
 
 
@@ -45,39 +45,48 @@ def confusions(
     rule
         As in `aggregate`.
     """
-    _, first = np.unique(blocks.clips, return_index=True)
-    units = blocks.clips if by == "block" else blocks.groups
-    of_blocks = zip(range(len(blocks.labels)), probabilities.argmax(axis=1), strict=True)
-    of_clips = zip(first, aggregate(probabilities, blocks.timeline(), rule).argmax(axis=1), strict=True)
+    clips, clip = number(blocks.clips)
+    units, unit = number(blocks.clips if by == "block" else blocks.groups)
+    n_units, n_classes = len(units), len(blocks.classes)
 
-    def rows(answers: Sequence[tuple[int, int]]) -> list[Answer]:
-        counts = Counter(
-            (blocks.clips[i], units[i], blocks.classes[blocks.labels[i]], blocks.classes[answer])
-            for i, answer in answers
+    def rows(which: NDArray[np.int64], answers: NDArray[np.int64]) -> list[Answer]:
+        cells = ((clip[which] * n_units + unit[which]) * n_classes + blocks.labels[which]) * n_classes + answers
+        found, counts = np.unique(cells, return_counts=True)
+        places = np.stack(np.unravel_index(found, (len(clips), n_units, n_classes, n_classes)), axis=1).tolist()
+        named = sorted(
+            (clips[a], units[b], blocks.classes[actual], blocks.classes[predicted], n)
+            for (a, b, actual, predicted), n in zip(places, counts.tolist(), strict=True)
         )
         return [
-            Answer(clip_id=clip_id, unit=unit, actual=actual, predicted=predicted, n=n)
-            for (clip_id, unit, actual, predicted), n in sorted(counts.items())
+            Answer(clip_id=clip_id, unit=unit_name, actual=actual, predicted=predicted, n=n)
+            for clip_id, unit_name, actual, predicted, n in named
         ]
 
-    return {"block": rows(list(of_blocks)), "clip": rows(list(of_clips))}
+    first = np.unique(clip, return_index=True)[1]
+    pooled = aggregate(probabilities, blocks.timeline(), rule)
+    return {
+        "block": rows(np.arange(len(clip)), probabilities.argmax(axis=1)),
+        "clip": rows(first, pooled.argmax(axis=1)),
+    }
 
 
 def clip_answers(blocks: AnsweredBlocks, probabilities: Floats, *, rule: str = "mean") -> list[ClipAnswer]:
     """Say of each clip, by name, what was answered, how sure, and which of its blocks (n, n_classes) did worst."""
-    _, first, clip = np.unique(blocks.clips, return_index=True, return_inverse=True)
+    clip_ids, clip = number(blocks.clips)
+    first = np.unique(clip, return_index=True)[1]
     pooled = aggregate(probabilities, blocks.timeline(), rule)
     of_actual = probabilities[np.arange(len(clip)), blocks.labels]
     by_badness = np.lexsort((np.arange(len(clip)), of_actual, clip))  # each clip's blocks, the worst first
-    worst = by_badness[np.searchsorted(clip[by_badness], np.arange(len(first)))]
+    n_blocks = np.bincount(clip)
+    worst = by_badness[np.cumsum(n_blocks) - n_blocks]
     return [
         ClipAnswer(
-            clip_id=blocks.clips[block],
+            clip_id=clip_ids[index],
             actual=blocks.classes[blocks.labels[block]],
             predicted=blocks.classes[own.argmax()],
             of_actual=round(float(own[blocks.labels[block]]), 6),
             of_predicted=round(float(own.max()), 6),
-            n_blocks=int((clip == index).sum()),
+            n_blocks=int(n_blocks[index]),
             worst_block=blocks.names[worst[index]],
         )
         for index, (block, own) in enumerate(zip(first, pooled, strict=True))

@@ -15,7 +15,8 @@ LEAST = 1e-15  # log loss takes no probability for smaller, as it would be infin
 COLDEST, HOTTEST = 0.2, 100.0  # range of temperatures
 FEWEST_BLOCKS = 10  # to fit a temperature on
 MOST_DRAWS = 5_000_000  # of units, in all resamples of one interval
-_CHUNK_DRAWS = 4_000_000
+_CHUNK_DRAWS = 5_000  # in memory at a time: products so small run on one thread, and waking others costs more
+_LEAST_CHUNK = 8  # resamples, however many the units
 _DECIMALS = 4
 
 
@@ -58,23 +59,32 @@ def measure_calibration(
     """
     confidence, correct = _confidence(actual, probabilities)
     of_actual = probabilities[np.arange(len(actual)), actual]
-    squares = (probabilities**2).sum(axis=1) - 2 * of_actual + 1
-    in_order = np.lexsort((correct, confidence))
-    parts = np.array_split(in_order, min(N_BINS, len(actual)))
-    adaptive = sum(abs(correct[part].sum() - confidence[part].sum()) for part in parts) / len(actual)
+    squares = np.square(probabilities).sum(axis=1) - 2 * of_actual + 1
     names, unit = np.unique(units, return_inverse=True)
     sums = _sums_of_bins(confidence, correct, unit, n_units=len(names))
-    ece = _ece(sums.sum(axis=0))
-    drawn = [_ece(part) for part in _resample(sums, _holds(actual, unit, probabilities.shape[1]), n_resamples, seed)]
-    resampled = np.concatenate(drawn)
-    return {
+    holds = _holds(actual, unit, probabilities.shape[1])
+    found = {
         "confidence": _rounded(confidence.mean()),
-        "ece": _rounded(ece),
-        "adaptive_ece": _rounded(adaptive),
+        "ece": _rounded(_ece(sums.sum(axis=0))),
+        "adaptive_ece": _rounded(_adaptive_ece(confidence, correct)),
         "brier": _rounded(squares.mean()),
         "log_loss": _rounded(-np.log(np.maximum(of_actual, LEAST)).mean()),
-        "interval": {"ece": bounds(np.clip(resampled - resampled.mean() + ece, 0, 1), n_units=len(names))},
     }
+    del confidence, correct, of_actual, squares, unit  # many rows; the bootstrap knows units only
+    return {**found, "interval": {"ece": _interval(sums, holds, n_resamples, seed)}}
+
+
+def _adaptive_ece(confidence: Floats, correct: Floats) -> float:
+    in_order = np.lexsort((correct, confidence))
+    parts = np.array_split(in_order, min(N_BINS, len(in_order)))
+    return float(sum(abs(correct[part].sum() - confidence[part].sum()) for part in parts)) / len(in_order)
+
+
+def _interval(sums: Floats, holds: NDArray[np.int64], n_resamples: int, seed: int) -> dict[str, float | None]:
+    """Bound the calibration error of units' sums (n_units, 3, n_bins)."""
+    ece = _ece(sums.sum(axis=0))
+    resampled = np.concatenate([_ece(part) for part in _resample(sums, holds, n_resamples, seed)])
+    return bounds(np.clip(resampled - resampled.mean() + ece, 0, 1), n_units=len(sums))
 
 
 def reliability(actual: Integers, probabilities: Floats) -> list[Bin]:
@@ -131,12 +141,13 @@ def _resample(sums: Floats, holds: NDArray[np.int64], n_resamples: int, seed: in
     groups = [flat[members] for members in strata(holds)]
     streams = np.random.default_rng(seed).spawn(len(groups))
     while n_left:
-        size = min(n_left, max(1, _CHUNK_DRAWS // n_units))
+        size = min(n_left, max(_LEAST_CHUNK, _CHUNK_DRAWS // n_units))
         total = np.zeros((size, flat.shape[1]))
         for stream, own in zip(streams, groups, strict=True):
-            n = len(own)
-            times = np.array([np.bincount(stream.integers(n, size=n), minlength=n) for _ in range(size)])
-            total += times.astype(np.float64) @ own
+            times = np.empty((size, len(own)))
+            for row in times:
+                row[:] = np.bincount(stream.integers(len(own), size=len(own)), minlength=len(own))
+            total += times @ own
         yield total.reshape(size, *sums.shape[1:])
         n_left -= size
 

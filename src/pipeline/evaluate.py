@@ -1,5 +1,6 @@
 """Predictions of all folds and members -> metrics.json and the tables behind its plots."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,10 +10,10 @@ from numpy.typing import NDArray
 
 from pipeline.answerers import Answerer, join, read_answerer, read_outputs_of
 from pipeline.answers import AnsweredBlocks, clip_answers, confusions
-from pipeline.calibration import Temperature
 from pipeline.errors import MetricsError
 from pipeline.levels import LEVELS, Scorer, recalls
-from pipeline.metrics import Floats, spread
+from pipeline.metrics import Floats, Integers, spread
+from pipeline.store.columns import Table, read_table
 from pipeline.store.files import read_json, write_json
 from pipeline.store.folds import Fold, read_fold
 from pipeline.store.paths import (
@@ -36,14 +37,14 @@ from pipeline.store.tables import (
     OverClip,
     Recall,
     Reliability,
-    read_all,
+    SplitRow,
     read_rows,
     write_rows,
 )
+from pipeline.store.texts import Index
 
 BASELINES = ("majority", "nuisance")
 OPTIONAL_BASELINES = ("thumbnail",)  # of what has pictures
-Temperatures = Mapping[str, Mapping[int, Temperature]]  # of each member and fold; empty: not calibrated
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,15 +93,18 @@ def evaluate_runs(
     blocks = _test_blocks(sides, run["corpora"], sample_rate=sample_rate)
     learned = np.logical_or.reduce([_learned(fold) for fold in sides.values()])
     _refuse_nothing_learned(blocks, learned)
-    answerers = {member: read_answerer(sides, member) for member in members}
-    answerers |= {head: read_answerer(sides, head, path_of=head_outputs_h5) for head in heads}
-    temperatures = _temperatures(answerers, sides, how, validation=split["validation"])
-    logits = {name: one.logits(sides, temperatures.get(name)) for name, one in answerers.items()}
-    ensembles = _ensembles(how, logits)
+    fitted_on = _calibration_side(how, split["validation"])
+    answerers = {member: read_answerer(sides, member, calibrate_on=fitted_on) for member in members}
+    answerers |= {head: read_answerer(sides, head, path_of=head_outputs_h5, calibrate_on=fitted_on) for head in heads}
+    guesses = _baselines(sides)
+    del sides  # of all blocks; the scores are of the tested ones
 
     scorer = Scorer(
         blocks=blocks, by=split["unit"], rule=how.aggregate, n_resamples=n_resamples, seed=seed, learned=learned
     )
+    baselines = {name: scorer.levels(guesses.pop(name)) for name in list(guesses)}
+    logits = {name: one.logits(scaled=fitted_on is not None) for name, one in answerers.items()}
+    ensembles = _ensembles(how, logits)
     mean = join([logits[member] for member in members], how.members_mean)
     each = {name: scorer.levels(join([values], "probabilities")) for name, values in logits.items()}
     together = scorer.levels(mean)
@@ -111,9 +115,8 @@ def evaluate_runs(
         "aggregations": scorer.aggregations(mean),
         "members": {member: each[member] for member in members},
         "spread": {level: spread([each[member][level] for member in members]) for level in LEVELS},
-        "baselines": {name: scorer.levels(values) for name, values in _baselines(sides).items()},
-        "selected_on_test": any(_is_chosen(answerers[member]) for member in members)
-        or (bool(temperatures) and split["validation"] == "test"),
+        "baselines": baselines,
+        "selected_on_test": any(_is_chosen(answerers[member]) for member in members) or fitted_on == "test",
         "start": {member: answerers[member].about[0]["start"] for member in members},
         "split": _split_summary(folds) | _untrained(blocks.classes, learned),
         **run,
@@ -126,39 +129,37 @@ def evaluate_runs(
             name: scorer.levels(values) | ({"selected_on_test": True} if name in chosen else {})
             for name, values in ensembles.items()
         }
-    if temperatures:
-        raw = [answerers[member].logits(sides) for member in members]
+    if fitted_on is not None:
+        raw = [answerers[member].logits() for member in members]
         before = scorer.levels(join(raw, how.members_mean))
-        metrics["temperature_scaling"] = _scaling(temperatures, split["validation"], before, together)
+        metrics["temperature_scaling"] = _scaling(answerers, split["validation"], before, together)
     write_json(METRICS, metrics)
     _write_tables(scorer, mean, together)
     _write_curves(folds, members)
     return metrics
 
 
-def _temperatures(
-    answerers: Mapping[str, Answerer], sides: Mapping[int, Fold], how: How, *, validation: str
-) -> Temperatures:
+def _calibration_side(how: How, validation: str) -> str | None:
+    """Name of the side that temperatures are fitted on; None where none are."""
     if how.calibrate == "none":
-        return {}
+        return None
     if validation == "none":
         raise MetricsError(
             "evaluate.calibrate: validation needs a validation side: set split.validation, or calibrate to none"
         )
-    side = {"fraction": "validation"}.get(validation, validation)
-    return {name: one.temperatures(sides, side=side) for name, one in answerers.items()}
+    return {"fraction": "validation"}.get(validation, validation)
 
 
 def _scaling(
-    temperatures: Temperatures, validation: str, before: Mapping[str, Any], after: Mapping[str, Any]
+    answerers: Mapping[str, Answerer], validation: str, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What metrics.json says of the temperatures: each, and the mean's calibration error without and with them."""
     return {
         "fitted_on": validation,
         "runs": {
             run_key(fold, name): {"temperature": one.value, "n": one.n, "found": one.found}
-            for name, of_fold in temperatures.items()
-            for fold, one in of_fold.items()
+            for name, answerer in answerers.items()
+            for fold, one in answerer.temperatures.items()
         },
         "ece": {
             level: {when: of[level]["calibration"]["ece"] for when, of in (("before", before), ("after", after))}
@@ -197,45 +198,44 @@ def _untrained(classes: Sequence[str], learned: NDArray[np.bool_]) -> dict[str, 
     return {"untrained": lacking} if lacking else {}
 
 
-def _of_test(fold: Fold, values: NDArray[Any]) -> NDArray[Any]:
-    return values[fold.on("test")]
-
-
 def _test_blocks(sides: Mapping[int, Fold], corpora: Sequence[str], *, sample_rate: int) -> AnsweredBlocks:
-    rows = [row for fold in sides.values() for row in fold.rows if row.side == "test"]
-    wanted = {row.block_id for row in rows}
-    known = {
-        block.block_id: block
-        for block in read_all([blocks_csv(corpus) for corpus in corpora], Block)
-        if block.block_id in wanted
-    }
-    if unknown := wanted - known.keys():
-        raise MetricsError(f"{BLOCKS}: no block {min(unknown)}: it was made from other sources: run `dvc repro`")
-    own = [known[row.block_id] for row in rows]
+    tested = (fold.rows.take(fold.on("test")) for fold in sides.values())
+    rows = next(tested) if len(sides) == 1 else Table.of(SplitRow, itertools.chain.from_iterable(tested))
+    starts, ends = _times(rows, corpora)
     return AnsweredBlocks(
         classes=next(iter(sides.values())).classes,
-        labels=np.concatenate([_of_test(fold, fold.labels) for fold in sides.values()]),
-        names=[row.block_id for row in rows],
-        clips=[row.clip_id for row in rows],
-        groups=[row.group for row in rows],
-        starts=np.array([block.start / sample_rate for block in own]),
-        ends=np.array([(block.start + block.n_samples) / sample_rate for block in own]),
+        labels=np.concatenate([fold.labels[fold.on("test")] for fold in sides.values()]),
+        names=rows.texts("block_id"),
+        clips=rows.texts("clip_id"),
+        groups=rows.texts("group"),
+        starts=starts / sample_rate,
+        ends=ends / sample_rate,
     )
+
+
+def _times(rows: Table[SplitRow], corpora: Sequence[str]) -> tuple[Integers, Integers]:
+    """Where the blocks of some rows start and end in their clips, samples (n,) each."""
+    blocks = read_table([blocks_csv(corpus) for corpus in corpora], Block)
+    index, names = Index(blocks.texts("block_id")), rows.texts("block_id")
+    found = (index.find(name) for name in names)
+    places = np.fromiter((-1 if place is None else place for place in found), dtype=np.int64, count=len(names))
+    if (places < 0).any():
+        unknown = min(names.take(places < 0))
+        raise MetricsError(f"{BLOCKS}: no block {unknown}: it was made from other sources: run `dvc repro`")
+    starts = blocks.numbers("start")[places]
+    return starts, starts + blocks.numbers("n_samples")[places]
 
 
 def _baselines(sides: Mapping[int, Fold]) -> dict[str, Floats]:
     """Probabilities of every test block under each baseline."""
     outputs = {
-        fold: read_outputs_of(side, baselines_h5(fold), *BASELINES, optional=OPTIONAL_BASELINES)
+        fold: read_outputs_of(side, baselines_h5(fold), *BASELINES, optional=OPTIONAL_BASELINES, only=("test",))
         for fold, side in sides.items()
     }
     names = [
         name for name in (*BASELINES, *OPTIONAL_BASELINES) if all(name in output.values for output in outputs.values())
     ]
-    return {
-        name: np.concatenate([_of_test(side, outputs[fold].values[name]) for fold, side in sides.items()])
-        for name in names
-    }
+    return {name: np.concatenate([output.values[name] for output in outputs.values()]) for name in names}
 
 
 def _about_head(head: Answerer) -> dict[str, Any]:

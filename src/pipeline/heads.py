@@ -206,7 +206,6 @@ def _listed_outputs(key: str, fold: Fold, head: HeadRecipe) -> Outputs:
     if source.get("path") != path.as_posix() or not path.is_file() or sha256_of(path) != source.get("sha256"):
         raise StoreError(f"{path}: not the outputs that {head_source(key)} names: run `dvc repro`")
     outputs = read_outputs(path, head.on)
-    now = [row.block_id for row in fold.rows], [row.side for row in fold.rows], list(fold.classes)
-    if (outputs.block_ids, outputs.sides, list(outputs.about["classes"])) != now:
+    if not fold.is_answered_by(outputs):
         raise StoreError(f"{path}: predicts other blocks, sides or classes than the present split: run `dvc repro`")
     return outputs

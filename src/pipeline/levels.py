@@ -13,6 +13,7 @@ from pipeline.answers import AnsweredBlocks
 from pipeline.calibration import measure_calibration, reliability
 from pipeline.metrics import Floats, Integers, confusion, evaluate_level, scores
 from pipeline.store.tables import OverClip, Recall, Reliability
+from pipeline.store.texts import number
 
 LEVELS = ("block", "clip")
 MOST_POINTS = 60  # of a curve over the clip
@@ -103,13 +104,11 @@ class Scorer:
 
     @cached_property
     def _units(self) -> Integers:
-        _, units = np.unique(self.blocks.groups, return_inverse=True)
-        return units
+        return number(self.blocks.groups)[1]
 
     @cached_property
     def _first(self) -> Integers:
-        _, first = np.unique(self.blocks.clips, return_index=True)
-        return first
+        return np.unique(self.timeline.clip, return_index=True)[1]
 
     def _level(self, labels: Integers, probabilities: Floats, units: Integers, unit_name: str) -> dict[str, Any]:
         drawn = {"n_resamples": self.n_resamples, "seed": self.seed}

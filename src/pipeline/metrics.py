@@ -16,7 +16,7 @@ Scores = dict[str, Floats]
 
 SUMMARIES = ("accuracy", "uar", "macro_f1")
 COVERAGE = (0.025, 0.975)  # quantiles of the resamples that bound a 95 % interval
-CHUNK_BYTES = 64 * 2**20  # of resamples in memory at a time; no number depends on it
+CHUNK_BYTES = 2**20  # of resamples in memory at a time; no number depends on it
 _DECIMALS = 4
 _SUM_TOLERANCE = 1e-3
 

@@ -76,7 +76,7 @@ def _blocks_at(fold: Fold, places: Sequence[NDArray[np.int64]], *, in_order: boo
     """Blocks at the given places of a fold's rows: of each clip if `in_order`, else of all together."""
     rows = np.concatenate(places)
     return Side(
-        block_ids=[fold.rows[row].block_id for row in rows.tolist()],
+        block_ids=list(fold.rows.texts("block_id").take(rows)),
         labels=fold.labels[rows],
         lengths=tuple(len(clip) for clip in places) if in_order else None,
     )
@@ -396,7 +396,7 @@ def _predict_estimator(fold: Fold, key: str) -> None:
     _refuse_other_classes(key, card, fold)
     with open_rendered(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
         _refuse_other_representation(key, card, images)
-        block_ids = [row.block_id for row in fold.rows]
+        block_ids = list(fold.rows.texts("block_id"))
         logits, features = outputs_of_member(estimator, preparation, images, block_ids, label=f"predict {key}")
     _write_outputs(key, fold, card, [{"logits": logits, "features": features}])
 

@@ -1,7 +1,8 @@
 """Clips of one corpus -> the table of its blocks, and the table of what was left out."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -34,7 +35,7 @@ def slice_corpus(
     whole_clips: bool = False,
     random_blocks: int = 0,
     seed: int = 0,
-) -> tuple[list[Block], list[LeftOut]]:
+) -> tuple[int, list[LeftOut]]:
     """Cut every clip of a corpus into blocks and write both tables.
 
     `silent_below_lu` says how far below its clip's loudness a block counts as silent and is left out, LU; with None
@@ -43,7 +44,12 @@ def slice_corpus(
 
     Each of `variants` is cut as a clip of its own altered length; its blocks follow those of the recording. An altered
     block is silent where the stretch of the recording that it is made of is, and a clip without blocks of its own has
-    no altered ones. What is left out is counted for recordings only.
+    no altered ones. What is left out is counted for recordings only. A clip's blocks are written before the next
+    clip's are cut.
+
+    Returns
+    -------
+    How many blocks there are, and what was left out.
 
     Raises
     ------
@@ -52,43 +58,30 @@ def slice_corpus(
     """
     clips = read_rows(clips_csv(corpus), Clip)
     refuse_long(clips, variants=variants)
-    block_samples = round(block_seconds * sample_rate)
-    blocks: list[Block] = []
+    place = partial(
+        place_blocks,
+        slide_samples=slide_seconds * sample_rate,
+        short_clips=short_clips,
+        tail=tail,
+        random_blocks=0 if whole_clips else random_blocks,
+        seed=seed,
+    )
+    block_samples = None if whole_clips else round(block_seconds * sample_rate)
+    beside = NOT_DRAWN if random_blocks else TAIL
     left_out: list[LeftOut] = []
-    for clip in clips:
-        for variant in variants:
-            n_samples = altered_samples(clip.n_samples, variant)
-            length = n_samples if whole_clips else block_samples
-            # a slide shorter than a whole clip makes no second block: nothing is left after the first
-            cut = place_blocks(
-                clip.clip_id,
-                n_samples,
-                block_samples=length,
-                slide_samples=slide_seconds * sample_rate,
-                short_clips=short_clips,
-                tail=tail,
-                random_blocks=0 if whole_clips else random_blocks,
-                seed=seed,
-                variant=variant,
-            )
-            blocks += [_block(clip, variant, start, length, cut.fill) for start in cut.starts]
-            if variant.number == 0 and cut.tail_samples:
-                beside = NOT_DRAWN if random_blocks else TAIL
-                reason, n = (beside, 0) if cut.starts else (SHORT, 1)
-                left_out.append(_left_out(clip, reason, n_blocks=n, n_samples=cut.tail_samples, rate=sample_rate))
+    silent: list[LeftOut] = []
+    of_clips: Iterable[list[Block]] = (
+        _cut(clip, variants, place, block_samples, rate=sample_rate, beside=beside, left_out=left_out) for clip in clips
+    )
     if silent_below_lu is not None:
         factors = {variant.number: variant.time_factor for variant in variants}
-        blocks, silent = _without_silent(
-            corpus, clips, blocks, factors, sample_rate=sample_rate, below_lu=silent_below_lu
+        of_clips = _without_silent(
+            corpus, clips, of_clips, factors, sample_rate=sample_rate, below_lu=silent_below_lu, left_out=silent
         )
-        left_out += silent
-    recorded = {block.clip_id for block in blocks if block.variant == 0}
-    blocks = [block for block in blocks if block.clip_id in recorded]
-    if not blocks:
-        raise CorpusError(f"corpus {corpus}: no block is left of {len(clips)} clips: see slice.* in params.yaml")
-    write_rows(blocks_csv(corpus), Block, blocks)
+    n_blocks = write_rows(blocks_csv(corpus), Block, _recorded(of_clips, corpus, len(clips)))
+    left_out += silent
     write_rows(left_out_csv(corpus), LeftOut, left_out)
-    return blocks, left_out
+    return n_blocks, left_out
 
 
 def place_blocks(
@@ -116,6 +109,44 @@ def place_blocks(
     return draw_blocks(n_samples, block_samples=block_samples, n_blocks=random_blocks, short_clips=short_clips, rng=rng)
 
 
+def _cut(
+    clip: Clip,
+    variants: Sequence[Variant],
+    place: Callable[..., Cut],
+    block_samples: int | None,
+    *,
+    rate: int,
+    beside: str,
+    left_out: list[LeftOut],
+) -> list[Block]:
+    """Cut a clip, in all variants; `left_out` takes what lies `beside` the recording's blocks.
+
+    Without a length, each variant is one block.
+    """
+    blocks: list[Block] = []
+    for variant in variants:
+        n_samples = altered_samples(clip.n_samples, variant)
+        # a slide shorter than a whole clip makes no second block: nothing is left after the first
+        length = n_samples if block_samples is None else block_samples
+        cut = place(clip.clip_id, n_samples, block_samples=length, variant=variant)
+        blocks += [_block(clip, variant, start, length, cut.fill) for start in cut.starts]
+        if variant.number == 0 and cut.tail_samples:
+            reason, n = (beside, 0) if cut.starts else (SHORT, 1)
+            left_out.append(_left_out(clip, reason, n_blocks=n, n_samples=cut.tail_samples, rate=rate))
+    return blocks
+
+
+def _recorded(of_clips: Iterable[Sequence[Block]], corpus: str, n_clips: int) -> Iterator[Block]:
+    """Blocks of the clips of which one of the recording is left; refuse a corpus without any."""
+    is_any = False
+    for own in of_clips:
+        if any(block.variant == 0 for block in own):
+            is_any = True
+            yield from own
+    if not is_any:
+        raise CorpusError(f"corpus {corpus}: no block is left of {n_clips} clips: see slice.* in params.yaml")
+
+
 def _block(clip: Clip, variant: Variant, start: int, n_samples: int, fill: str) -> Block:
     block_id = f"{clip.clip_id}@{start}" + (f"~{variant.number}" if variant.number else "")
     return Block(
@@ -131,21 +162,17 @@ def _left_out(clip: Clip, reason: str, *, n_blocks: int, n_samples: int, rate: i
 def _without_silent(
     corpus: str,
     clips: Sequence[Clip],
-    blocks: Sequence[Block],
+    of_clips: Iterable[Sequence[Block]],
     factors: Mapping[int, float],
     *,
     sample_rate: int,
     below_lu: float,
-) -> tuple[list[Block], list[LeftOut]]:
-    """Part silent blocks from the others; `factors` are the variants' durations over that of the recording."""
-    of_clip: dict[str, list[Block]] = {}
-    for block in blocks:
-        of_clip.setdefault(block.clip_id, []).append(block)
-    kept: list[Block] = []
-    left_out: list[LeftOut] = []
+    left_out: list[LeftOut],
+) -> Iterator[list[Block]]:
+    """Leave silent blocks out, and note it; `factors` are the variants' durations over that of the recording."""
+    tracked = track(clips, label=f"slice {corpus}", total=len(clips), unit="clips")
     with open_arrays(clips_h5(corpus)) as file:
-        for clip in track(clips, label=f"slice {corpus}", total=len(clips), unit="clips"):
-            own = of_clip.get(clip.clip_id, [])
+        for clip, own in zip(tracked, of_clips, strict=True):
             heard = [_heard(clip, block, factors[block.variant]) for block in own]
             stretches = [(0, clip.n_samples), *((block.start, block.n_samples) for block in heard)]
             starts, lengths = np.array(stretches, dtype=np.int64).T
@@ -156,12 +183,11 @@ def _without_silent(
             samples = (values for some in of_variants for values in blocks_in_order(file["audio"], clip, some))
             measured = zip(own, samples, powers[1:], strict=True)
             loud = [block for block, values, power in measured if values.any() and mean_lufs(power) > threshold]
-            kept += loud
-            own, loud = ([block for block in some if block.variant == 0] for some in (own, loud))
-            if n_silent := len(own) - len(loud):
-                n_samples = _n_covered(clip, own) - _n_covered(clip, loud)
+            recorded, kept = ([block for block in some if block.variant == 0] for some in (own, loud))
+            if n_silent := len(recorded) - len(kept):
+                n_samples = _n_covered(clip, recorded) - _n_covered(clip, kept)
                 left_out.append(_left_out(clip, SILENT, n_blocks=n_silent, n_samples=n_samples, rate=sample_rate))
-    return kept, left_out
+            yield loud
 
 
 def _heard(clip: Clip, block: Block, factor: float) -> Block:

@@ -218,7 +218,7 @@ def learning(**keys):
 
 def test_memory_of_training_is_weights_state_and_batch():
     # 0.1 GB each of weights, gradients, two moments of AdamW; weights once more, larger than a batch of about 10 MB
-    tables = 3 * 40 * 540 + 40 * 250
+    tables = 40 * 90 + 40 * 95
     assert learning() == pytest.approx(1.25 * 500e6 + tables)
     assert learning(train__optimizer="sgd") == pytest.approx(1.25 * 400e6 + tables)
     assert learning(train__optimizer="sgd", train__momentum=0.0) == pytest.approx(1.25 * 300e6 + tables)
@@ -423,7 +423,7 @@ def test_heads_take_their_fit_and_an_answer_for_every_block_of_each_fold():
     assert need.seconds == pytest.approx(2 * (3 + 120 * 6e-6 + 2 + 0.04))
     assert need.disk > 2 * 50_000
     # 40 blocks of 1024 features and 2 logits of 4 bytes, three times in memory
-    split = 120 * 540
+    split = 40 * 90
     assert need.memory == 100_000_000 + 80_000_000 + split + 1_000_000 + 3 * 40 * 4 * 1026
     assert found["list_heads"].seconds == pytest.approx(1 + 2 * 40 * 4 * 1026 / 1e9, rel=1e-6)
     more = found["evaluate_model"].seconds - needs(chosen=params(runs__folds=[0, 1]))["evaluate_model"].seconds

@@ -258,7 +258,7 @@ def _temperature(key: str, how: How, validation: str) -> float:
     fold, member = parse_run_key(key)
     sides = {fold: read_fold(fold)}
     side = "test" if validation == "test" else "validation"
-    return read_answerer(sides, member).temperatures(sides, side=side)[fold].value
+    return read_answerer(sides, member, calibrate_on=side).temperatures[fold].value
 
 
 def _spectrogram(clip: Clip, spec: SpectrogramSpec) -> Picture:

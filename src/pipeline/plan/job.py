@@ -21,8 +21,17 @@ from pipeline.render import row_bytes
 
 EFFICIENCY = 0.8  # of every worker beside others
 FILE_BYTES = 4_000  # of an HDF5 file beside its arrays
-# Measured once, with names of 55 bytes: what a row takes in memory once it is read, and to be read or written.
-ROW_MEMORY = {"clip": 1240, "block": 450, "gain": 350, "split": 540, "measurement": 480, "place": 250}  # bytes
+# Measured once, with names of 55 bytes: what a row takes in memory once it is read, and to be read or written. Rows of
+# a split, and blocks that are `held`, stand in columns; the others are objects.
+ROW_MEMORY = {  # bytes
+    "clip": 1240,
+    "block": 450,
+    "held": 90,
+    "gain": 350,
+    "split": 90,
+    "measurement": 480,
+    "place": 95,
+}
 ROW_SECONDS = 6e-6
 ALTERING_BYTES, ALTERING_COPIES = 120_000_000, 6  # of a process that alters sound, beside copies of the clip
 
@@ -115,8 +124,8 @@ class Job:
 
     @property
     def split_memory(self) -> int:
-        """Bytes of split.csv once it is read."""
-        return self.split_rows * ROW_MEMORY["split"]
+        """Bytes of one fold of split.csv once it is read."""
+        return self.sides.rows * ROW_MEMORY["split"]
 
     def together(self, seconds: float, n_bytes: int) -> float:
         """Seconds of work that workers share and one writer stores as `n_bytes`: the slower of the two."""

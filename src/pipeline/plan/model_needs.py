@@ -40,13 +40,16 @@ def _list(job: Job) -> Need:
 
 def _split(job: Job) -> Need:
     row = 2 * job.counts.name_bytes + 40  # the unit is called as the clip, or shorter
+    # A byte for each block and fold; rows themselves where altered blocks are dealt too.
+    dealt = job.split_rows * (ROW_MEMORY["block"] if job.is_augmented_before else 1)
+    tables = ROW_MEMORY["clip"] * len(job.counts.of_clip) + 3 * ROW_MEMORY["held"] * job.counts.n_blocks
     return Need(
         stage="split_blocks",
         runs=1,
         items=amount(job.sides.n_folds, "fold"),
         seconds=job.sound.start_seconds + 3 * job.split_seconds,
         disk=job.split_rows * row,
-        memory=job.sound.base_bytes + job.split_memory + 2 * ROW_MEMORY["block"] * job.counts.n_blocks,
+        memory=job.sound.base_bytes + dealt + tables,
     )
 
 
@@ -232,7 +235,9 @@ def _evaluate(job: Job) -> Need:
     levels = 2 * (len(job.networks) + len(job.heads) + 4 + len(how.ensembles) + (how.calibrate != "none")) + N_RULES
     calibrating = min(how.n_resamples, max(100, CALIBRATION_DRAWS // max(n_units, 1)))
     drawing = levels * (how.n_resamples + calibrating) * n_units * DRAW_SECONDS
-    names = n_runs * job.sides.rows * 2 * (job.counts.name_bytes + 60)
+    n_blocks = job.counts.n_blocks
+    tables = len(job.params.runs.folds) * job.split_memory + 2 * ROW_MEMORY["held"] * n_blocks
+    answers = 8 * len(job.counts.by_label) * n_blocks * (len(job.networks) + len(job.heads) + 4)
     reading = (len(job.params.runs.folds) + n_runs) * job.split_seconds
     return Need(
         stage="evaluate_model",
@@ -240,7 +245,7 @@ def _evaluate(job: Job) -> Need:
         items=amount(n_runs, "run"),
         seconds=job.sound.start_seconds + drawing + reading,
         disk=100 * job.sides.rows + 100_000,
-        memory=job.sound.base_bytes + 2 * job.split_memory + names + 2**26,
+        memory=job.sound.base_bytes + tables + answers + 2**22,
         in_cache=False,
     )
 
@@ -253,5 +258,5 @@ def _report(job: Job) -> Need:
         items="1 page",
         seconds=job.sound.start_torch_seconds + job.split_seconds,
         disk=100_000 + round(0.7 * n_pictures * block_bytes(job.params)),  # a PNG of half, as text
-        memory=job.sound.base_torch_bytes + job.split_memory + ROW_MEMORY["place"] * job.sides.rows,
+        memory=job.sound.base_torch_bytes + (ROW_MEMORY["held"] + 2 * ROW_MEMORY["place"]) * job.counts.n_blocks,
     )

@@ -174,7 +174,7 @@ def _cut_sample(clips: Sequence[Clip], most: int, params: Params) -> int:
         kept.append(dataclasses.replace(clip, n_samples=covered, source_rate=rate))
         most -= n_blocks
     write_rows(clips_csv(SAMPLE), Clip, kept)
-    blocks, _ = slice_corpus(
+    n_blocks, _ = slice_corpus(
         SAMPLE,
         sample_rate=rate,
         block_seconds=chosen.block_seconds,
@@ -184,7 +184,7 @@ def _cut_sample(clips: Sequence[Clip], most: int, params: Params) -> int:
         silent_below_lu=None,
         whole_clips=chosen.whole_clips,
     )
-    return len(blocks)
+    return n_blocks
 
 
 def _normalise_and_render(params: Params) -> tuple[float, float]:

@@ -151,7 +151,7 @@ def _slice(job: Job) -> Need:
         items=_blocks(job),
         seconds=n_corpora * job.sound.start_seconds + looking + n * ROW_SECONDS,
         disk=n * (2 * job.counts.name_bytes + 20),
-        memory=job.sound.base_bytes + 2 * ROW_MEMORY["block"] * n,
+        memory=job.sound.base_bytes + ROW_MEMORY["clip"] * len(job.counts.of_clip),
     )
 
 

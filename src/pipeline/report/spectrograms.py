@@ -17,6 +17,7 @@ from pipeline.features.representations import stack_of
 from pipeline.features.spectrogram import SpectrogramSpec, draw_image
 from pipeline.features.stack import ChannelSpec
 from pipeline.report.axes import Tick, hz_ticks, linear_ticks, round_values, second_ticks, text_of
+from pipeline.store.columns import Keyed, read_table
 from pipeline.store.paths import SPLIT, blocks_csv, clips_csv
 from pipeline.store.rendered import Rendered
 from pipeline.store.tables import Block, Clip, ClipAnswer, SplitRow, each_row, read_all
@@ -77,14 +78,14 @@ class Sound:
     """The clips and blocks of all corpora of a run."""
 
     clips: Mapping[str, Clip]
-    blocks: Mapping[str, Block]
+    blocks: Keyed[Block]
 
     @classmethod
     def of(cls, corpora: Sequence[str]) -> "Sound":
         """Read them."""
         clips = read_all([clips_csv(corpus) for corpus in corpora], Clip)
-        blocks = read_all([blocks_csv(corpus) for corpus in corpora], Block)
-        return cls({clip.clip_id: clip for clip in clips}, {block.block_id: block for block in blocks})
+        blocks = read_table([blocks_csv(corpus) for corpus in corpora], Block)
+        return cls({clip.clip_id: clip for clip in clips}, Keyed(blocks, "block_id"))
 
 
 def show_classes(sound: Sound, images: Rendered) -> list[Shown]:
@@ -93,17 +94,21 @@ def show_classes(sound: Sound, images: Rendered) -> list[Shown]:
     It is the middle block, in time, of the class's clip of median length, among the recordings themselves (variant 0);
     of an even number the earlier or shorter one, of equal lengths the first by name.
     """
+    blocks = sound.blocks.table
+    is_recorded = blocks.numbers("variant") == 0
+    is_split = np.zeros(len(blocks), dtype=bool)
     clips_of: dict[str, set[str]] = {}
-    blocks_of: dict[str, set[str]] = {}
     for row in each_row(SPLIT, SplitRow):
-        block = _block(sound, row.block_id)
-        if block.variant == 0:
+        place = _place(sound, row.block_id)
+        if is_recorded[place]:
+            is_split[place] = True
             clips_of.setdefault(row.label, set()).add(row.clip_id)
-            blocks_of.setdefault(row.clip_id, set()).add(block.block_id)  # its text is in memory already
+    blocks = blocks.take(is_split)
     shown = []
     for label, names in sorted(clips_of.items()):
         clip_id = _middle(sorted((_clip(sound, name).seconds, name) for name in names))[1]
-        block_id = _middle(sorted((_block(sound, name).start, name) for name in blocks_of[clip_id]))[1]
+        own = blocks.take(blocks.where("clip_id", clip_id.__eq__))
+        block_id = _middle(sorted((block.start, block.block_id) for block in own))[1]
         shown.append(_show(sound, images, block_id, label))
     return shown
 
@@ -219,7 +224,7 @@ def _axes(spec: SpectrogramSpec, representation: Mapping[str, Any], n_samples: i
 
 
 def _show(sound: Sound, images: Rendered, block_id: str, label: str, answer: ClipAnswer | None = None) -> Shown:
-    block = _block(sound, block_id)
+    block = sound.blocks.table[_place(sound, block_id)]
     clip = _clip(sound, block.clip_id)
     pictures = pictures_of(images.batch([block_id])[0], images.representation, n_samples=block.n_samples)
     rate = images.representation["sample_rate"]
@@ -234,10 +239,12 @@ def _show(sound: Sound, images: Rendered, block_id: str, label: str, answer: Cli
     )
 
 
-def _block(sound: Sound, block_id: str) -> Block:
-    if block_id not in sound.blocks:
+def _place(sound: Sound, block_id: str) -> int:
+    """Which row of the table of blocks one is."""
+    place = sound.blocks.find(block_id)
+    if place is None:
         raise StoreError(f"block {block_id} was split or answered but is not in data/processed/blocks: run `dvc repro`")
-    return sound.blocks[block_id]
+    return place
 
 
 def _clip(sound: Sound, clip_id: str) -> Clip:

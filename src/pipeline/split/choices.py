@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 SIDES = ("train", "validation", "test", "dropped")
 TRAIN, VALIDATION, TEST, DROPPED = range(4)
+Sides = NDArray[np.int8]  # of blocks: indices into SIDES
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,15 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from pipeline.augment.attach import LEAK, attach_variants
 from pipeline.errors import SplitError
 from pipeline.split.choices import Choices
 from pipeline.split.leakage import describe_augmented, describe_split
 from pipeline.split.selection import Use, select_clips
 from pipeline.split.sides import split_blocks
+from pipeline.store.columns import Table, read_table
 from pipeline.store.files import write_json
 from pipeline.store.paths import (
     DUPLICATES,
@@ -34,6 +37,7 @@ from pipeline.store.tables import (
     read_rows,
     write_rows,
 )
+from pipeline.store.texts import number
 
 ALL_NEAR = "near_duplicates"  # in allow_leaks: every pair of near duplicates
 
@@ -47,7 +51,7 @@ def split_corpora(
     classes: Sequence[str] = (),
     near_duplicates: str = "refuse",
     allow_leaks: Sequence[str] = (),
-) -> list[SplitRow]:
+) -> Sequence[SplitRow]:
     """Deal the blocks of all corpora to folds and sides, and write split.csv, split.json and variants.csv.
 
     The split is of the recordings. Altered blocks of the clips that take part are listed in variants.csv, from where
@@ -75,15 +79,15 @@ def split_corpora(
     clips = read_all([clips_csv(corpus) for corpus in corpora], Clip)
     _refuse_unknown_leaks(clips, allow_leaks)
     selection = select_clips(clips, use=use, classes=classes)
-    taking_part = {clip.clip_id for clip in selection.clips}
-    all_blocks = read_all([blocks_csv(corpus) for corpus in corpora], Block)
-    known = taking_part if selection.unused else None
-    used = [block for block in all_blocks if known is None or block.clip_id in known]
-    blocks = [block for block in used if block.variant == 0]
-    altered = [block for block in used if block.variant]
+    blocks = read_table([blocks_csv(corpus) for corpus in corpora], Block)
+    counted = _count_blocks(clips, blocks)
+    unused = {clip.clip_id for clip in clips} - {clip.clip_id for clip in selection.clips}
+    blocks = blocks.take(~blocks.where("clip_id", unused.__contains__))
+    is_altered = blocks.numbers("variant") != 0
+    blocks, altered = blocks.take(~is_altered), blocks.take(is_altered)
     duplicates = read_rows(DUPLICATES, Duplicate)
     joined = [(pair.clip_id, pair.other_id) for pair in duplicates] if near_duplicates == "join" else []
-    rows = split_blocks(selection.clips, blocks, choices, use=use, joined=joined)
+    rows: Sequence[SplitRow] = split_blocks(selection.clips, blocks, choices, use=use, joined=joined)
     audit = describe_split(
         rows,
         selection.clips,
@@ -95,12 +99,12 @@ def split_corpora(
     )
     if choices.by != "block":
         _refuse_leaks(audit["duplicates"]["pairs"], allow_leaks)
-    if LEAK in allow_leaks and altered:
+    if LEAK in allow_leaks and len(altered):
         rows, audit = _deal_altered(rows, audit, altered, seed=choices.seed)
-        altered = []
+        altered = altered.take(np.zeros(len(altered), dtype=bool))
     write_rows(SPLIT, SplitRow, rows)
     write_rows(VARIANTS, Block, altered)
-    accounts = {corpus: _account(corpus, selection.unused.get(corpus, {})) for corpus in corpora}
+    accounts = {corpus: _account(corpus, clips, counted, unused=selection.unused.get(corpus, {})) for corpus in corpora}
     write_json(SPLIT_METRICS, {**audit, "corpora": accounts})
     return rows
 
@@ -144,21 +148,40 @@ def _refuse_leaks(pairs: Sequence[Mapping[str, Any]], allow_leaks: Sequence[str]
         )
 
 
-def _account(corpus: str, unused: Mapping[str, int]) -> dict[str, Any]:
+def _count_blocks(clips: Sequence[Clip], blocks: Table[Block]) -> dict[str, tuple[Counter[str], Counter[str]]]:
+    """Blocks of each corpus by the labels of their clips: all of recordings, and those of them that were filled up."""
+    ids, clip = number(blocks.texts("clip_id"))
+    recorded = blocks.numbers("variant") == 0
+    filled = recorded & ~blocks.where("fill", "none".__eq__)
+    n_recorded, n_filled = (np.bincount(clip[mask], minlength=len(ids)).tolist() for mask in (recorded, filled))
+    of_clip = dict(zip(ids, zip(n_recorded, n_filled, strict=True), strict=True))
+    found: dict[str, tuple[Counter[str], Counter[str]]] = defaultdict(lambda: (Counter(), Counter()))
+    for each in clips:
+        for counter, n_blocks in zip(found[each.corpus], of_clip.get(each.clip_id, ()), strict=False):
+            if n_blocks:
+                counter[each.label] += n_blocks
+    return found
+
+
+def _account(
+    corpus: str,
+    clips: Sequence[Clip],
+    counted: Mapping[str, tuple[Counter[str], Counter[str]]],
+    *,
+    unused: Mapping[str, int],
+) -> dict[str, Any]:
     """What became of every recording and every second of a corpus."""
-    clips = read_rows(clips_csv(corpus), Clip)
-    label_of = {clip.clip_id: clip.label for clip in clips}
-    blocks = [block for block in read_rows(blocks_csv(corpus), Block) if block.variant == 0]
-    filled = Counter(label_of[block.clip_id] for block in blocks if block.fill != "none")
+    own = [clip for clip in clips if clip.corpus == corpus]
+    blocks, filled = counted[corpus]
     left_out: dict[str, Any] = {}
     for row in read_rows(left_out_csv(corpus), LeftOut):
         entry = left_out.setdefault(row.reason, {}).setdefault(row.label, {"blocks": 0, "seconds": 0.0})
         entry["blocks"] += row.blocks
         entry["seconds"] = round(entry["seconds"] + row.seconds, 3)
     return {
-        "clips": dict(Counter(clip.label for clip in clips)),
-        "seconds": round(sum(clip.seconds for clip in clips), 3),
-        "blocks": dict(Counter(label_of[block.clip_id] for block in blocks)),
+        "clips": dict(Counter(clip.label for clip in own)),
+        "seconds": round(sum(clip.seconds for clip in own), 3),
+        "blocks": dict(blocks),
         "filled_blocks": dict(filled),
         "left_out": left_out,
         "unused_clips": dict(unused),

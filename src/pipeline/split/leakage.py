@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import SplitError
-from pipeline.split.choices import DROPPED, SIDES, TEST, TRAIN, VALIDATION, Choices
-from pipeline.split.units import TOUCH_SECONDS, Units, field_value, find_units, number, resampled_unit
+from pipeline.split.choices import DROPPED, SIDES, TEST, TRAIN, VALIDATION, Choices, Sides
+from pipeline.split.dealt import Dealt
+from pipeline.split.units import TOUCH_SECONDS, Places, Units, field_value, find_units, resampled_unit
+from pipeline.store.columns import Table
 from pipeline.store.tables import Block, Clip, Duplicate, SplitRow
+from pipeline.store.texts import number, smallest
 
 MICROSECONDS = 1e6  # times are whole microseconds, so equal times compare equal
 MAX_PAIRS = 1000  # named in split.json; all are counted, and data/processed/duplicates.csv has them all
@@ -69,18 +71,17 @@ def describe_split(
     """
     every = [find_units(clips, blocks, by=field, joined=joined) for field in choices.fields]
     units = every[0]
-    table = _read_rows(rows, units)
+    dealt = Dealt.of(rows, units)
     shown = sorted({*audit_fields, choices.unit, *choices.fields} - {"block", "clip"})
     audit = _Audit.of(every, {clip.clip_id: clip for clip in clips}, shown, duplicates)
     folds: dict[str, Any] = {}
     pooled: dict[str, int] = {}
     across: dict[int, list[int]] = {}
     n_tests = 0
-    for fold in np.unique(table.fold).tolist():
-        sides, groups = table.of_fold(fold, len(units.blocks))
+    for fold, sides in enumerate(dealt.sides):
         met = _count_met(audit, sides)
         n_test = int(np.count_nonzero(sides == TEST))
-        folds[str(fold)] = _count_sides(units, sides, groups) | {"leakage": _shares(met, n_test)}
+        folds[str(fold)] = _count_sides(units, sides, dealt.units.unit) | {"leakage": _shares(met, n_test)}
         pooled = {name: pooled.get(name, 0) + number for name, number in met.items()}
         n_tests += n_test
         for pair in np.flatnonzero(audit.pairs_across(sides)).tolist():
@@ -94,8 +95,8 @@ def describe_split(
         "validation": choices.validation,
         "n_folds": len(folds),
         "classes": list(units.classes),
-        "units": len({row.group for row in rows}),
-        "clips": len({block.clip_id for block in units.blocks}),
+        "units": len(dealt.units.names),
+        "clips": len(audit.sound),
         "blocks": len(units.blocks),
         "merged_units": sum(each.joined for each in every),
         "folds": folds,
@@ -138,42 +139,6 @@ def _other_version(row: SplitRow, is_altered: bool, learned: Mapping[tuple[str, 
     return (row.clip_id, True) in learned or (is_altered and (row.clip_id, False) in learned)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows as arrays, (n_rows,): index of the block, group, fold, index into SIDES."""
-
-    block: Ints
-    group: Ints
-    fold: Ints
-    side: Ints
-
-    def of_fold(self, fold: int, n_blocks: int) -> tuple[Ints, Ints]:
-        """Return the side and the group of each block in one fold, (n_blocks,) each."""
-        here = self.fold == fold
-        if here.sum() != n_blocks or len(np.unique(self.block[here])) != n_blocks:
-            raise SplitError(f"split: fold {fold} does not name every block once: run `dvc repro -f split_blocks`")
-        sides, groups = np.empty(n_blocks, dtype=np.int64), np.empty(n_blocks, dtype=np.int64)
-        sides[self.block[here]] = self.side[here]
-        groups[self.block[here]] = self.group[here]
-        return sides, groups
-
-
-def _read_rows(rows: Sequence[SplitRow], units: Units) -> _Rows:
-    index = {block.block_id: i for i, block in enumerate(units.blocks)}
-    for row in rows:
-        if row.block_id not in index or row.side not in SIDES:
-            raise SplitError(
-                f"split: block {row.block_id} on side {row.side!r} is not one of these blocks and sides: "
-                "run `dvc repro -f split_blocks`"
-            )
-    return _Rows(
-        block=np.array([index[row.block_id] for row in rows], dtype=np.int64),
-        group=_keys([row.group for row in rows]),
-        fold=np.array([row.fold for row in rows], dtype=np.int64),
-        side=np.array([SIDES.index(row.side) for row in rows], dtype=np.int64),
-    )
-
-
 def _keys(values: Sequence[object]) -> Ints:
     """Return a number per distinct value; -1 for empty ones."""
     known: dict[object, int] = {}
@@ -182,32 +147,32 @@ def _keys(values: Sequence[object]) -> Ints:
 
 @dataclass(frozen=True)
 class _Audit:
-    """What may be shared between sides, per block, (n_blocks,) each.
+    """What may be shared between sides.
 
     Attributes
     ----------
-    sound
-        Which sound the block is cut from: equal for clips of equal sound.
-    spans
-        Lines of time on which the block lies, each as (line, start, end), times in microseconds: the clip's own, and
-        that of the recording which the clip is an event of.
-    fields
-        Value of each audited field, -1 where there is none.
-    units
-        Unit of each of the fields that the split is by.
     clip
-        Index of the block's clip.
+        Index of each block's clip, (n_blocks,).
+    sound
+        Which sound each clip has: equal for clips of equal sound, (n_clips,).
+    spans
+        Lines of time on which blocks lie, each as (line, start, end), the line of each clip, (n_clips,), and the
+        blocks' times in microseconds, (n_blocks,): the clip's own, and that of the recording which it is an event of.
+    fields
+        Value of each audited field, -1 where there is none, (n_clips,).
+    units
+        Each block's unit of each of the fields that the split is by, (n_blocks,).
     pairs, ends
         Duplicates of clips that have blocks, and the two clips' indices, (n_pairs, 2).
     labels
         Labels of the two clips of each pair, in this run.
     """
 
+    clip: Places
     sound: Ints
     spans: tuple[tuple[Ints, Ints, Ints], ...]
     fields: Mapping[str, Ints]
-    units: tuple[Ints, ...]
-    clip: Ints
+    units: tuple[Places, ...]
     pairs: tuple[Duplicate, ...] | None
     ends: Ints
     labels: tuple[tuple[str, str], ...]
@@ -220,96 +185,109 @@ class _Audit:
         audit_fields: Sequence[str],
         duplicates: Sequence[Duplicate] | None,
     ) -> "_Audit":
-        units = every[0]
-        names, clip = number([block.clip_id for block in units.blocks])
+        blocks = every[0].blocks
+        names, of_blocks = number(blocks.texts("clip_id"))
+        clip = smallest(of_blocks)
         index = {name: i for i, name in enumerate(names)}
         pairs = tuple(pair for pair in duplicates or () if pair.clip_id in index and pair.other_id in index)
         ends = np.array([(index[pair.clip_id], index[pair.other_id]) for pair in pairs], dtype=np.int64).reshape(-1, 2)
-        owners = [clips[block.clip_id] for block in units.blocks]
-        sound = _keys([clip.pcm_sha256 or clip.clip_id for clip in owners])
-        recording = _keys([(clip.corpus, clip.path) for clip in owners])
-        begins = np.array([clip.start_seconds for clip in owners])
-        # A filled block lies in its clip only as far as the clip goes.
-        rate = np.array([clip.n_samples / clip.seconds for clip in owners])
-        start = np.array([block.start for block in units.blocks]) / rate
-        end = np.array([_last(block, clip) for block, clip in zip(units.blocks, owners, strict=True)]) / rate
-        spans = (
-            (sound, _whole(start), _whole(end)),
-            (recording, _whole(begins + start), _whole(begins + end)),
-        )
-        fields = {name: _keys([field_value(clip, name) for clip in owners]) for name in audit_fields}
+        owners = [clips[name] for name in names]
+        sound = _keys([owner.pcm_sha256 or owner.clip_id for owner in owners])
+        recording = _keys([(owner.corpus, owner.path) for owner in owners])
+        fields = {name: _keys([field_value(owner, name) for owner in owners]) for name in audit_fields}
+        in_clip = _times(blocks, owners, clip)
+        is_event = any(owner.start_seconds for owner in owners)
+        in_recording = _times(blocks, owners, clip, of_recording=True) if is_event else in_clip
         return cls(
+            clip=clip,
             sound=sound,
-            spans=spans,
+            spans=((sound, *in_clip), (recording, *in_recording)),
             fields={name: keys for name, keys in fields.items() if (keys >= 0).any()},
             units=tuple(each.unit for each in every),
-            clip=clip,
             pairs=None if duplicates is None else pairs,
             ends=ends,
             labels=tuple((clips[pair.clip_id].label, clips[pair.other_id].label) for pair in pairs),
         )
 
-    def pairs_across(self, sides: Ints) -> Bools:
+    def pairs_across(self, sides: Sides) -> Bools:
         """Which pairs have one clip on the test side and the other in training, (n_pairs,)."""
         tested = np.isin(self.ends, self.clip[sides == TEST])
         learned = np.isin(self.ends, self.clip[(sides == TRAIN) | (sides == VALIDATION)])
         across: Bools = np.any(tested & learned[:, ::-1], axis=1)
         return across
 
-    def near_training(self, sides: Ints) -> Bools:
+    def near_training(self, sides: Sides) -> Bools:
         """Whether a near duplicate of each test block's clip is in training, (n_test,)."""
         near = np.array([pair.kind != "exact" for pair in self.pairs or ()], dtype=bool)
         learned = np.isin(self.ends, self.clip[(sides == TRAIN) | (sides == VALIDATION)])
         return np.isin(self.clip[sides == TEST], self.ends[learned[:, ::-1] & near[:, None]])
 
 
-def _last(block: Block, clip: Clip) -> int:
-    return min(block.start + block.n_samples, clip.n_samples)
+def _times(
+    blocks: Table[Block], owners: Sequence[Clip], clip: Places, *, of_recording: bool = False
+) -> tuple[Ints, Ints]:
+    """When blocks start and end in their clips, or in the recordings that these are of, microseconds (n_blocks,)."""
+    begins = np.array([owner.start_seconds if of_recording else 0.0 for owner in owners])
+    rate = np.array([owner.n_samples / owner.seconds for owner in owners])
+    lengths = np.array([owner.n_samples for owner in owners], dtype=np.int64)
+
+    def whole(samples: Ints) -> Ints:
+        seconds = samples / rate[clip]
+        seconds += begins[clip]
+        times: Ints = np.rint(seconds * MICROSECONDS).astype(np.int64)
+        return times
+
+    samples = blocks.numbers("start")
+    start = whole(samples)
+    samples += blocks.numbers("n_samples")
+    # A filled block lies in its clip only as far as the clip goes.
+    return start, whole(np.minimum(samples, lengths[clip], out=samples))
 
 
-def _whole(seconds: NDArray[np.float64]) -> Ints:
-    return np.rint(seconds * MICROSECONDS).astype(np.int64)
-
-
-def _count_met(audit: _Audit, sides: Ints) -> dict[str, int]:
+def _count_met(audit: _Audit, sides: Sides) -> dict[str, int]:
     """Numbers of test blocks that training has met, in each sense; FIELD_known: that have the field."""
     test = sides == TEST
     training = (sides == TRAIN) | (sides == VALIDATION)
     overlapping = np.zeros(int(test.sum()), dtype=bool)
     for line, start, end in audit.spans:
-        overlapping |= _overlaps(line, start, end, training, test)
+        overlapping |= _overlaps(line, audit.clip, start, end, training, test)
     met = {
         "overlaps_training": overlapping,
-        "clip_in_training": _shared(audit.sound, training, test),
+        "clip_in_training": _shared(audit.sound[audit.clip], training, test),
         "unit_in_training": np.logical_or.reduce([_shared(unit, training, test) for unit in audit.units]),
     }
     if audit.pairs is not None:
         met["near_duplicate_in_training"] = audit.near_training(sides)
-    for name, keys in audit.fields.items():
+    for name, of_clips in audit.fields.items():
+        keys = of_clips[audit.clip]
         # A field that a corpus calls clip or unit does not replace what these words mean here.
         met.setdefault(f"{name}_in_training", _shared(keys, training, test))
         met[f"{name}_known"] = keys[test] >= 0
     return {name: int(np.count_nonzero(mask)) for name, mask in met.items()}
 
 
-def _shared(keys: Ints, training: Bools, test: Bools) -> Bools:
+def _shared(keys: Ints | Places, training: Bools, test: Bools) -> Bools:
     """Whether each test block's key is also a training block's, (n_test,)."""
-    return np.isin(keys[test], keys[training & (keys >= 0)])
+    is_learned = np.zeros(int(keys.max(initial=0)) + 2, dtype=bool)  # the last one is that of -1
+    is_learned[keys[training]] = True
+    is_learned[-1] = False
+    found: Bools = is_learned[keys[test]]
+    return found
 
 
-def _overlaps(line: Ints, start: Ints, end: Ints, training: Bools, test: Bools) -> Bools:
-    """Whether each test block shares more than TOUCH with a training block of its line, (n_test,)."""
+def _overlaps(line: Ints, clip: Places, start: Ints, end: Ints, training: Bools, test: Bools) -> Bools:
+    """Whether each test block shares more than TOUCH with a training block of its clip's line, (n_test,)."""
     if not training.any() or not test.any():
         return np.zeros(int(test.sum()), dtype=bool)
     # Lines are laid end to end, so that one sorted search serves all.
     base = line * (int(end.max()) + TOUCH + 1)
-    order = np.argsort((base + start)[training], kind="stable")
-    starts = (base + start)[training][order]
-    latest_end = np.maximum.accumulate((base + end)[training][order])
-    before = np.searchsorted(
-        starts, (base + end)[test] - TOUCH
-    )  # training blocks that start before the test block ends
-    return (before > 0) & (latest_end[np.maximum(before - 1, 0)] > (base + start)[test] + TOUCH)
+    learned, tested = base[clip[training]], base[clip[test]]
+    starts = learned + start[training]
+    order = np.argsort(starts, kind="stable")
+    latest_end = np.maximum.accumulate((learned + end[training])[order])
+    # training blocks that start before the test block ends
+    before = np.searchsorted(starts[order], tested + end[test] - TOUCH)
+    return (before > 0) & (latest_end[np.maximum(before - 1, 0)] > tested + start[test] + TOUCH)
 
 
 def _list_pairs(audit: _Audit, across: Mapping[int, list[int]]) -> dict[str, Any]:
@@ -333,7 +311,7 @@ def _shares(met: Mapping[str, int], n_test: int) -> dict[str, float]:
     return {name: share for name, share in shares.items() if not (name.endswith("_known") and met[name] == n_test)}
 
 
-def _count_sides(units: Units, sides: Ints, groups: Ints) -> dict[str, Any]:
+def _count_sides(units: Units, sides: Sides, groups: Places) -> dict[str, Any]:
     counts: dict[str, Any] = {}
     for side in (TRAIN, VALIDATION, TEST, DROPPED):
         numbers = np.bincount(units.label[sides == side], minlength=len(units.classes))

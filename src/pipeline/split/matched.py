@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from pipeline.errors import SplitError
 from pipeline.split.choices import Choices
 from pipeline.split.deal import deal_units
-from pipeline.split.units import Units, number
+from pipeline.split.units import Units
+from pipeline.store.texts import number
 
 Bools = NDArray[np.bool_]
 
@@ -63,10 +64,10 @@ def _hold_out(widest: Units, kept: Bools, choices: Choices) -> Bools:
 
 def _choose_test(widest: Units, candidates: Bools, rng: np.random.Generator) -> Bools:
     """Half of the clips of each held-out unit and class, half of the blocks of each such clip; at least one."""
-    _, clip = number([block.clip_id for block in widest.blocks])
+    _, clip = number(widest.blocks.texts("clip_id"))
     test = np.zeros(len(candidates), dtype=bool)
     ranked = widest.ranks[candidates[widest.ranks]]  # by name, so that no order of files matters
-    cell = widest.unit[ranked] * len(widest.classes) + widest.label[ranked]
+    cell = widest.unit[ranked].astype(np.int64) * len(widest.classes) + widest.label[ranked]
     for own in np.unique(cell):
         clips = np.unique(clip[ranked[cell == own]])
         for chosen in rng.permutation(clips)[: -(-len(clips) // 2)]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import SplitError
-from pipeline.split.choices import SIDES, TEST, TRAIN, VALIDATION, Choices
+from pipeline.split.choices import SIDES, TEST, TRAIN, VALIDATION, Choices, Sides
 from pipeline.split.units import Units
 
 MAX_ROWS = 10_000_000  # of split.csv: about a gigabyte
@@ -90,7 +90,7 @@ def refuse_many_rows(n_folds: int, n_blocks: int) -> None:
         )
 
 
-def refuse_absent(every: Sequence[Units], sides: Ints, fold: int, choices: Choices, *, limited: bool = False) -> None:
+def refuse_absent(every: Sequence[Units], sides: Sides, fold: int, choices: Choices, *, limited: bool = False) -> None:
     """Refuse a fold of which a side lacks a class that it needs; `limited` where corpora have roles or caps."""
     units = every[0]
     for side in (TRAIN, VALIDATION, TEST):
@@ -108,7 +108,7 @@ def refuse_absent(every: Sequence[Units], sides: Ints, fold: int, choices: Choic
         )
 
 
-def refuse_nothing_to_learn(units: Units, sides: Ints, fold: int, choices: Choices) -> None:
+def refuse_nothing_to_learn(units: Units, sides: Sides, fold: int, choices: Choices) -> None:
     """Refuse a fold without two classes to learn, with nothing to test, or with a validation side of nothing."""
     known = sorted({units.classes[which] for which in units.label[sides == TRAIN]})
     if len(known) < 2:

@@ -71,7 +71,7 @@ def select_clips(clips: Sequence[Clip], *, use: Mapping[str, Use], classes: Sequ
         if label is None or (classes and label not in classes):
             unused.setdefault(clip.corpus, Counter())[clip.label] += 1
         else:
-            selected.append(dataclasses.replace(clip, label=label))
+            selected.append(clip if label == clip.label else dataclasses.replace(clip, label=label))
     return Selection(selected, {corpus: dict(sorted(labels.items())) for corpus, labels in sorted(unused.items())})
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.split.choices import DROPPED, SIDES, TEST, TRAIN, VALIDATION, Choices
+from pipeline.split.choices import DROPPED, TEST, TRAIN, VALIDATION, Choices, Sides
 from pipeline.split.deal import deal_units
+from pipeline.split.dealt import Dealt
 from pipeline.split.matched import deal_matched
 from pipeline.split.refusals import (
     refuse_absent,
@@ -19,8 +20,9 @@ from pipeline.split.refusals import (
     refuse_one_class,
 )
 from pipeline.split.selection import Use
-from pipeline.split.units import Units, find_units, number, resampled_unit
-from pipeline.store.tables import Block, Clip, SplitRow
+from pipeline.split.units import Units, find_units, resampled_unit
+from pipeline.store.tables import Block, Clip
+from pipeline.store.texts import number
 
 # One stream of random numbers per purpose (and fold), so that balancing, say, leaves the deal as it is.
 DEAL, VALIDATE, BALANCE, CAP = range(4)
@@ -36,7 +38,7 @@ def split_blocks(
     *,
     use: Mapping[str, Use] | None = None,
     joined: Iterable[tuple[str, str]] = (),
-) -> list[SplitRow]:
+) -> Dealt:
     """Give every block of variant 0 a side in every fold of the scheme.
 
     The unit (`by`) is what `find_units` says; it is never on two sides of a fold. With `method` kfold, each unit is
@@ -96,12 +98,10 @@ def split_blocks(
         if choices.method == "leave_one_out" and len(sizes) > 1:
             folds = ((test, training) for test, training in folds if test.any())
     refuse_many_rows(n_folds, len(every[0].blocks))
-    named = find_units(clips, blocks, by=resampled_unit(clips, choices.unit), joined=pairs)
-    rows: list[SplitRow] = []
-    for fold, (test, training) in enumerate(folds):
-        sides = _settle(pool, test, training, fold, choices)
-        rows += _write_fold(named, fold, sides)
-    return rows
+    resampled = resampled_unit(clips, choices.unit)
+    named = every[0] if resampled == choices.fields[0] else find_units(clips, blocks, by=resampled, joined=pairs)
+    settled = (_settle(pool, test, training, fold, choices) for fold, (test, training) in enumerate(folds))
+    return Dealt(named, list(settled))
 
 
 @dataclass(frozen=True)
@@ -116,18 +116,18 @@ class _Pool:
         False where balancing the whole set dropped a block.
     may_train, may_test
         By the role of the block's corpus.
-    corpus, clip
-        Index of the block's corpus and clip, in the order of their names.
-    use
-        By index of the corpus.
+    clip
+        Index of the block's clip, in the order of their names.
+    corpus_of_clip, use
+        Index of each clip's corpus, in the order of their names, and what is used of each corpus.
     """
 
     units: Sequence[Units]
     kept: Bools
     may_train: Bools
     may_test: Bools
-    corpus: Ints
     clip: Ints
+    corpus_of_clip: Ints
     use: Sequence[Use]
 
     @classmethod
@@ -137,15 +137,16 @@ class _Pool:
         if choices.balance == "all":
             kept = _level(units, kept, _stream(choices.seed, BALANCE))
         corpus_of = {clip.clip_id: clip.corpus for clip in clips}
-        names, corpus = number([corpus_of[block.clip_id] for block in units.blocks])
+        clip_ids, clip = number(units.blocks.texts("clip_id"))
+        names, corpus_of_clip = number([corpus_of[clip_id] for clip_id in clip_ids])
         uses = [use.get(name, Use()) for name in names]
         return cls(
             units=every,
             kept=kept,
-            may_train=np.array([each.may_train for each in uses], dtype=bool)[corpus],
-            may_test=np.array([each.may_test for each in uses], dtype=bool)[corpus],
-            corpus=corpus,
-            clip=number([block.clip_id for block in units.blocks])[1],
+            may_train=np.array([each.may_train for each in uses], dtype=bool)[corpus_of_clip][clip],
+            may_test=np.array([each.may_test for each in uses], dtype=bool)[corpus_of_clip][clip],
+            clip=clip,
+            corpus_of_clip=corpus_of_clip,
             use=uses,
         )
 
@@ -198,12 +199,12 @@ def _cross(pool: _Pool, of_fields: Sequence[Ints], sizes: Sequence[int]) -> Iter
         )
 
 
-def _settle(pool: _Pool, test: Bools, training: Bools, fold: int, choices: Choices) -> Ints:
+def _settle(pool: _Pool, test: Bools, training: Bools, fold: int, choices: Choices) -> Sides:
     """Side of each block in one fold: caps, then validation, then the classes, then balance."""
     rng = _stream(choices.seed, CAP, fold)
     test = _cap(pool, test, [use.test_clips for use in pool.use], rng)
     training = _cap(pool, training, [use.train_clips for use in pool.use], rng)
-    sides = np.full(len(test), DROPPED)
+    sides = np.full(len(test), DROPPED, dtype=np.int8)
     sides[test], sides[training] = TEST, TRAIN
     if choices.validation == "fraction":
         _take_validation(pool, sides, fold, choices)
@@ -225,7 +226,7 @@ def _cap(pool: _Pool, mask: Bools, caps: Sequence[int | None], rng: np.random.Ge
     for corpus, cap in enumerate(caps):
         if cap is None:
             continue
-        own = mask & (pool.corpus == corpus)
+        own = mask & (pool.corpus_of_clip == corpus)[pool.clip]
         clips, first = np.unique(pool.clip[own], return_index=True)
         if len(clips) <= cap:
             continue
@@ -239,7 +240,7 @@ def _cap(pool: _Pool, mask: Bools, caps: Sequence[int | None], rng: np.random.Ge
     return mask
 
 
-def _take_validation(pool: _Pool, sides: Ints, fold: int, choices: Choices) -> None:
+def _take_validation(pool: _Pool, sides: Sides, fold: int, choices: Choices) -> None:
     """Move blocks from training to validation, in place: by the same units, crossed in the same way."""
     training = sides == TRAIN
     taken = []
@@ -256,7 +257,7 @@ def _take_validation(pool: _Pool, sides: Ints, fold: int, choices: Choices) -> N
     sides[training & np.logical_and.reduce(taken)] = VALIDATION
 
 
-def _drop_absent(units: Units, sides: Ints, choices: Choices) -> None:
+def _drop_absent(units: Units, sides: Sides, choices: Choices) -> None:
     """Drop, in place, the classes that training or the test side lacks (that of leave_one_out need not have all)."""
     there = np.isin(np.arange(len(units.classes)), units.label[sides == TRAIN])
     if choices.method != "leave_one_out":
@@ -273,19 +274,3 @@ def _level(units: Units, mask: Bools, rng: np.random.Generator) -> Bools:
     for which in np.unique(labels):
         kept[rng.permutation(candidates[labels == which])[:fewest]] = True
     return kept
-
-
-def _write_fold(units: Units, fold: int, sides: Ints) -> list[SplitRow]:
-    return [
-        SplitRow(
-            block_id=block.block_id,
-            clip_id=block.clip_id,
-            group=units.names[unit],
-            label=label,
-            fold=fold,
-            side=SIDES[side],
-        )
-        for block, unit, label, side in zip(
-            units.blocks, units.unit.tolist(), units.labels, sides.tolist(), strict=True
-        )
-    ]

@@ -1,20 +1,25 @@
 """Blocks into units: what a split may not tear apart, with clips of equal sound joined."""
 
 import itertools
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import SplitError
+from pipeline.store.columns import Table
 from pipeline.store.tables import Block, Clip
+from pipeline.store.texts import number, rank, smallest
 
 # An event's ends are rounded to samples, at its own rate and again at the common one, so events that only touch may
 # seem to share less than this.
 TOUCH_SECONDS = 1e-3
 NAMES_SHOWN = 3
+
+Places = NDArray[np.integer[Any]]  # few bytes each: to be made wider where one reckons with them
 
 
 @dataclass(frozen=True)
@@ -23,8 +28,8 @@ class Units:
 
     Attributes
     ----------
-    blocks, labels
-        Each block, and the label of its clip.
+    blocks
+        Each block.
     names
         Names of the units, sorted.
     classes
@@ -37,18 +42,17 @@ class Units:
         How many units hold clips of several names because their sound is the same.
     """
 
-    blocks: tuple[Block, ...]
-    labels: tuple[str, ...]
-    names: tuple[str, ...]
-    classes: tuple[str, ...]
-    unit: NDArray[np.int64]
-    label: NDArray[np.int64]
-    ranks: NDArray[np.int64]
+    blocks: Table[Block]
+    names: Sequence[str]
+    classes: Sequence[str]
+    unit: Places
+    label: Places
+    ranks: Places
     joined: int
 
     def count(self, kept: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Kept blocks of each class in each unit, (n_units, n_classes)."""
-        cells = self.unit[kept] * len(self.classes) + self.label[kept]
+        cells = self.unit[kept].astype(np.int64) * len(self.classes) + self.label[kept]
         counts = np.bincount(cells, minlength=len(self.names) * len(self.classes))
         return counts.reshape(len(self.names), len(self.classes))
 
@@ -69,54 +73,55 @@ def find_units(
         If a block's clip is unknown, an id stands there twice, clips lack the field or it is the label, or one sound
         has two labels.
     """
-    sound = tuple(block for block in blocks if block.variant == 0)
-    used = clips_of_blocks(clips, sound)
+    sound = Table.of(Block, blocks)
+    sound = sound.take(sound.numbers("variant") == 0)
+    ranks, differs = rank(sound.texts("block_id"))
+    clip_ids, clip = number(sound.texts("clip_id"))
+    used = _clips_of_blocks(clips, sound, clip_ids, blocks_differ=bool(differs.all()))
     _refuse_two_labels(used.values())
     if by == "block":
-        unit_names, n_joined = [block.block_id for block in sound], 0
+        names, unit = number(sound.texts("block_id"))
+        n_joined = 0
     else:
         pairs = [(used[one], used[other]) for one, other in joined if one in used and other in used]
         of_clip, n_joined = _name_units(sorted(used.values(), key=lambda clip: clip.clip_id), by, pairs)
-        unit_names = [of_clip[block.clip_id] for block in sound]
-    labels = tuple(used[block.clip_id].label for block in sound)
-    names, unit = number(unit_names)
-    classes, label = number(labels)
-    ranks = np.array(sorted(range(len(sound)), key=lambda i: sound[i].block_id), dtype=np.int64)
+        names, unit_of_clip = number([of_clip[clip_id] for clip_id in clip_ids])
+        unit = unit_of_clip[clip]
+    classes, label_of_clip = number([used[clip_id].label for clip_id in clip_ids])
     return Units(
-        blocks=sound, labels=labels, names=names, classes=classes, unit=unit, label=label, ranks=ranks, joined=n_joined
+        blocks=sound,
+        names=names,
+        classes=classes,
+        unit=smallest(unit),
+        label=smallest(label_of_clip)[clip],
+        ranks=smallest(ranks),
+        joined=n_joined,
     )
 
 
-def clips_of_blocks(clips: Iterable[Clip], blocks: Sequence[Block]) -> dict[str, Clip]:
-    """Return the clips that have blocks, by clip_id.
-
-    Raises
-    ------
-    SplitError
-        If a block's clip is unknown, or a clip or block is there twice.
-    """
+def _clips_of_blocks(
+    clips: Iterable[Clip], blocks: Table[Block], clip_ids: Sequence[str], *, blocks_differ: bool
+) -> dict[str, Clip]:
+    """Return the clips that have blocks, by clip_id; refuse unknown clips, and a clip or block that is there twice."""
     known: dict[str, Clip] = {}
     for clip in clips:
         if clip.clip_id in known:
             raise SplitError(f"clip {clip.clip_id} is listed twice: run `dvc repro -f collect_clips`")
         known[clip.clip_id] = clip
-    for block_id, times in Counter(block.block_id for block in blocks).items():
-        if times > 1:
-            raise SplitError(f"block {block_id} is listed {times} times: run `dvc repro -f slice_blocks`")
-    unknown = [block for block in blocks if block.clip_id not in known]
-    if unknown:
+    if not blocks_differ:
+        _, place = number(blocks.texts("block_id"))
+        times = np.bincount(place)[place]
+        first = int(np.argmax(times > 1))
+        raise SplitError(
+            f"block {blocks[first].block_id} is listed {times[first]} times: run `dvc repro -f slice_blocks`"
+        )
+    unknown = blocks.take(~blocks.where("clip_id", known.__contains__))
+    if len(unknown):
         raise SplitError(
             f"{len(unknown)} of {len(blocks)} blocks belong to no known clip (first: {unknown[0].block_id} of "
             f"{unknown[0].clip_id}): the blocks are of other clips, run `dvc repro -f slice_blocks`"
         )
-    return {clip_id: known[clip_id] for clip_id in sorted({block.clip_id for block in blocks})}
-
-
-def number(values: Sequence[str]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the values, sorted and without repeats, and the index of each given one among them."""
-    names = tuple(sorted(set(values)))
-    index = {name: i for i, name in enumerate(names)}
-    return names, np.fromiter((index[value] for value in values), dtype=np.int64, count=len(values))
+    return {clip_id: known[clip_id] for clip_id in clip_ids}
 
 
 def field_value(clip: Clip, name: str) -> str:

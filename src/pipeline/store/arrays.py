@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -192,11 +192,17 @@ def attributes_of(owner: Any) -> dict[str, Any]:
     return {name: value.decode("utf-8") if isinstance(value, bytes) else value for name, value in values.items()}
 
 
-def encode_texts(texts: list[str]) -> NDArray[np.bytes_]:
+def encode_texts(texts: Iterable[str]) -> NDArray[np.bytes_]:
     """Texts as fixed-length UTF-8, so that a file's bytes depend on nothing else."""
     return np.array([text.encode("utf-8", "surrogateescape") for text in texts], dtype=np.bytes_)
 
 
 def decode_texts(values: NDArray[np.bytes_]) -> list[str]:
     """Invert `encode_texts`."""
-    return [value.decode("utf-8", "surrogateescape") for value in values.tolist()]
+    return list(each_text(values))
+
+
+def each_text(values: NDArray[np.bytes_]) -> Iterator[str]:
+    """Give the same one by one."""
+    for first in range(0, len(values), 1024):
+        yield from (value.decode("utf-8", "surrogateescape") for value in values[first : first + 1024].tolist())

@@ -11,29 +11,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import SplitError, StoreError
-from pipeline.store.arrays import attributes_of, decode_texts, encode_texts, new_arrays, open_arrays
+from pipeline.store.arrays import attributes_of, each_text, encode_texts, new_arrays, open_arrays
+from pipeline.store.columns import Table
 from pipeline.store.paths import SPLIT
 from pipeline.store.tables import SplitRow, each_row
+from pipeline.store.texts import number, pack
 
 ROWS_IN_CHUNK = 256
 
 
-@dataclass(frozen=True)
 class Fold:
-    """The blocks of one fold, in the order of split.csv."""
+    """The blocks of one fold, in the order of split.csv, and the classes of all folds, sorted."""
 
-    rows: Sequence[SplitRow]
-    classes: tuple[str, ...]  # sorted
+    def __init__(self, rows: Iterable[SplitRow], classes: tuple[str, ...]) -> None:
+        self.rows = Table.of(SplitRow, rows)
+        self.classes = classes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Fold) and self.rows == other.rows and self.classes == other.classes
+
+    __hash__ = None  # type: ignore[assignment]
 
     @property
     def labels(self) -> NDArray[np.int64]:
         """Index of each block's class (n,)."""
         index = {label: i for i, label in enumerate(self.classes)}
-        return np.array([index[row.label] for row in self.rows], dtype=np.int64)
+        names, which = number(self.rows.texts("label"))
+        places: NDArray[np.int64] = np.array([index[name] for name in names], dtype=np.int64)[which]
+        return places
 
     def on(self, *sides: str) -> NDArray[np.bool_]:
         """Which blocks (n,) are on one of these sides."""
-        return np.array([row.side in sides for row in self.rows])
+        return self.rows.where("side", sides.__contains__)
+
+    def is_answered_by(self, outputs: "Outputs") -> bool:
+        """Whether outputs are of these blocks, sides and classes, in this order."""
+        own = self.rows.texts("block_id"), self.rows.texts("side"), list(self.classes)
+        return own == (outputs.block_ids, outputs.sides, list(outputs.about["classes"]))
 
 
 def read_fold(fold: int) -> Fold:
@@ -44,23 +58,27 @@ def read_fold(fold: int) -> Fold:
     SplitError
         If the split has no such fold.
     """
-    own, labels, last = [], set(), -1
-    for row in each_row(SPLIT, SplitRow):
-        labels.add(row.label)
-        last = max(last, row.fold)
-        if row.fold == fold:
-            own.append(row)
-    if not own:
-        raise SplitError(f"runs.folds: there is no fold {fold}: this split has folds 0 to {last}")
-    return Fold(own, tuple(sorted(labels)))
+    labels, folds = set(), {-1}
+
+    def own() -> Iterator[SplitRow]:
+        for row in each_row(SPLIT, SplitRow):
+            labels.add(row.label)
+            folds.add(row.fold)
+            if row.fold == fold:
+                yield row
+
+    rows = Table.of(SplitRow, own())
+    if not len(rows):
+        raise SplitError(f"runs.folds: there is no fold {fold}: this split has folds 0 to {max(folds)}")
+    return Fold(rows, tuple(sorted(labels)))
 
 
 @dataclass(frozen=True)
 class Outputs:
     """What a model or the baselines say of every block of a fold."""
 
-    block_ids: list[str]
-    sides: list[str]
+    block_ids: Sequence[str]
+    sides: Sequence[str]
     values: dict[str, NDArray[Any]]  # (n_blocks, ...) each
     about: dict[str, Any]
 
@@ -75,8 +93,8 @@ def write_outputs_in_parts(
 ) -> None:
     """Write the same from parts (n_rows, n) of the arrays, one after the other, which are never in memory together."""
     texts = {
-        "block_id": encode_texts([row.block_id for row in fold.rows]),
-        "side": encode_texts([row.side for row in fold.rows]),
+        "block_id": encode_texts(fold.rows.texts("block_id")),
+        "side": encode_texts(fold.rows.texts("side")),
     }
     rows_in_chunk = min(max(len(fold.rows), 1), ROWS_IN_CHUNK)
     created: set[str] = set()
@@ -110,8 +128,10 @@ def _join(parts: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def read_outputs(path: Path, *names: str, optional: Sequence[str] = ()) -> Outputs:
+def read_outputs(path: Path, *names: str, optional: Sequence[str] = (), only: Sequence[str] | None = None) -> Outputs:
     """Read some of the arrays of `write_outputs`, the optional ones if they are there, and all names and sides.
+
+    With `only` some sides, the arrays hold the rows of these.
 
     Raises
     ------
@@ -121,9 +141,11 @@ def read_outputs(path: Path, *names: str, optional: Sequence[str] = ()) -> Outpu
     with open_arrays(path) as file:
         if missing := [name for name in ("block_id", "side", *names) if name not in file]:
             raise StoreError(f"{path}: holds no {', '.join(missing)}: run `dvc repro -f` on the stage that writes it")
+        sides = pack(each_text(file["side"][:]))
+        kept = slice(None) if only is None else np.array([side in only for side in sides], dtype=bool)
         return Outputs(
-            block_ids=decode_texts(file["block_id"][:]),
-            sides=decode_texts(file["side"][:]),
-            values={name: file[name][:] for name in (*names, *optional) if name in file},
+            block_ids=pack(each_text(file["block_id"][:])),
+            sides=sides,
+            values={name: file[name][:][kept] for name in (*names, *optional) if name in file},
             about=json.loads(attributes_of(file)["about"]),
         )

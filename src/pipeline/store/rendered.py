@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
-from pipeline.store.arrays import attributes_of, decode_texts, digest_of, new_arrays, open_arrays, reading
+from pipeline.store.arrays import attributes_of, digest_of, each_text, new_arrays, open_arrays, reading
 from pipeline.store.tables import SpectrogramFile
+from pipeline.store.texts import Index, pack
 
 # What of a rendered file's attributes says how its images came about; the rest says from which sound.
 SOURCES = ("complete", "sound_sha256", "least_source_rate", "most_source_rate", "reached_hz")
@@ -53,7 +54,7 @@ class Rendered:
         self.representation: dict[str, Any] = {}
         self.shape: tuple[int, ...] = (0, 0, 0)
         self._dtype: np.dtype[Any] = np.dtype(np.uint8)
-        self._place: dict[str, tuple[Any, int]] = {}
+        self._files: list[tuple[Any, Index]] = []  # each with the names of its blocks
 
     @property
     def kind(self) -> str:
@@ -69,14 +70,13 @@ class Rendered:
             If it was rendered with other parameters than those before it.
         """
         representation = {name: value for name, value in attributes_of(file).items() if name not in SOURCES}
-        if self._place and representation != self.representation:
+        if self._files and representation != self.representation:
             raise StoreError(f"{path}: rendered with other parameters than the corpora before it: run `dvc repro`")
         dataset = file[dataset_of(file)]
         self.representation = representation
         self.shape = tuple(dataset.shape[1:])
         self._dtype = dataset.dtype
-        for row, block_id in enumerate(decode_texts(file["block_id"][:])):
-            self._place[block_id] = (dataset, row)
+        self._files.append((dataset, Index(pack(each_text(file["block_id"][:])))))
 
     def batch(self, block_ids: Sequence[str]) -> NDArray[Any]:
         """Values (n, ...) of some blocks, in their order.
@@ -88,12 +88,18 @@ class Rendered:
         """
         rows = np.empty((len(block_ids), *self.shape), dtype=self._dtype)
         for values, block_id in zip(rows, block_ids, strict=True):
-            if block_id not in self._place:
-                raise StoreError(f"block {block_id} was split but not rendered: run `dvc repro`")
-            dataset, row = self._place[block_id]
+            dataset, row = self._find(block_id)
             with reading(dataset):
                 dataset.read_direct(values, np.s_[row])
         return rows
+
+    def _find(self, block_id: str) -> tuple[Any, int]:
+        """In which dataset a block lies, and in which row."""
+        for dataset, names in reversed(self._files):
+            row = names.find(block_id)
+            if row is not None:
+                return dataset, row
+        raise StoreError(f"block {block_id} was split but not rendered: run `dvc repro`")
 
 
 @contextlib.contextmanager

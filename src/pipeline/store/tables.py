@@ -230,6 +230,10 @@ class _Once(dict[str, str]):
         return self[cell] if cell in self else self.setdefault(cell, unguard(cell))
 
 
+def _has_fields(kind: type[Any]) -> bool:
+    return any(item.name == "fields" for item in dataclasses.fields(kind))
+
+
 def _columns(kind: type[Any]) -> dict[str, Any]:
     hints = typing.get_type_hints(kind)
     return {item.name: _reader(hints[item.name]) for item in dataclasses.fields(kind) if item.name != "fields"}
@@ -272,19 +276,21 @@ class _Lines:
         self._file.write(line.removesuffix("\r\n") + "\n")
 
 
-def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
+def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> int:
     """Write rows of one type as CSV, whole or not at all; `fields` become further columns, sorted by name.
 
     An empty field is one that the row does not have. Texts that a spreadsheet would run stand behind an apostrophe.
+    Rows without `fields` are taken one by one, and never in memory together. Returns how many there were.
 
     Raises
     ------
     StoreError
         If a further column has the name of one of the type's own, or the file cannot be written.
     """
-    rows = list(rows)
-    known = list(_columns(kind))
-    further = sorted({name for row in rows for name in getattr(row, "fields", {})})
+    known, further = list(_columns(kind)), []
+    if _has_fields(kind):
+        rows = list(rows)
+        further = sorted({name for row in rows for name in getattr(row, "fields", {})})
     if double := [name for name in further if name in known]:
         raise StoreError(f"{path}: two columns {double[0]}: rename the field of the corpus")
     with (
@@ -293,10 +299,13 @@ def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
     ):
         writer = csv.writer(_Lines(file), lineterminator="\r\n")
         writer.writerow([_cell(name) for name in known + further])
+        n_rows = 0
         for row in rows:
             fields = getattr(row, "fields", {})
             cells = [getattr(row, name) for name in known] + [fields.get(name, "") for name in further]
             writer.writerow([_cell(cell) for cell in cells])
+            n_rows += 1
+    return n_rows
 
 
 def read_rows(path: Path, kind: type[Row]) -> list[Row]:
@@ -353,12 +362,13 @@ def _parse(path: Path, kind: type[Row], file: TextIO) -> Iterator[Row]:
     header = [unguard(name) for name in next(reader, [])]
     if missing := [name for name in columns if name not in header]:
         raise StoreError(f"{path}: no column {', '.join(missing)}: run `dvc repro -f` on the stage that writes it")
-    yield from (_row(kind, columns, dict(zip(header, line, strict=True))) for line in reader)
+    has_fields = _has_fields(kind)
+    yield from (_row(kind, columns, dict(zip(header, line, strict=True)), has_fields=has_fields) for line in reader)
 
 
-def _row(kind: type[Row], columns: Mapping[str, Any], cells: Mapping[str, str]) -> Row:
+def _row(kind: type[Row], columns: Mapping[str, Any], cells: Mapping[str, str], *, has_fields: bool) -> Row:
     values: dict[str, Any] = {name: convert(cells[name]) for name, convert in columns.items()}
-    if any(item.name == "fields" for item in dataclasses.fields(kind)):  # type: ignore[arg-type]
+    if has_fields:
         values["fields"] = {name: unguard(text) for name, text in cells.items() if name not in columns and text}
     return kind(**values)
 
