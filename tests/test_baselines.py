@@ -45,7 +45,7 @@ def uar(probabilities, labels, rows):
 
 
 def facts_of(clips, blocks, gains):
-    return nuisance_facts(blocks, clips, blocks, gains)
+    return nuisance_facts([block.block_id for block in blocks], clips, blocks, gains)
 
 
 def joined(parts):

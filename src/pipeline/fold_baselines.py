@@ -16,7 +16,7 @@ from pipeline.store.folds import read_fold, write_outputs_in_parts
 from pipeline.store.paths import SPECTROGRAMS_LIST, baselines_h5, blocks_csv, clips_csv, loudness_csv
 from pipeline.store.rendered import open_rendered
 from pipeline.store.scratch import ScratchRows
-from pipeline.store.tables import Block, Clip, Gain, SpectrogramFile, SplitRow, each_row, read_rows
+from pipeline.store.tables import Block, Clip, Gain, SpectrogramFile, each_row, read_rows
 
 BATCH_BYTES = 2**20  # of images that are shrunk
 
@@ -30,10 +30,11 @@ def fit_baselines(fold_index: int, corpora: Sequence[str]) -> None:
         If a block of the split is in no table.
     """
     fold = read_fold(fold_index)
+    block_ids = fold.rows.texts("block_id")
     path = baselines_h5(fold_index)
     each = itertools.chain.from_iterable
     facts = nuisance_facts(
-        fold.rows,
+        block_ids,
         each(each_row(clips_csv(corpus), Clip) for corpus in corpora),
         each(each_row(blocks_csv(corpus), Block) for corpus in corpora),
         each(each_row(loudness_csv(corpus), Gain) for corpus in corpora),
@@ -44,7 +45,7 @@ def fit_baselines(fold_index: int, corpora: Sequence[str]) -> None:
         del facts
         parts = all_baselines(
             kept,
-            _small_images(fold.rows, path.parent, files),
+            _small_images(block_ids, path.parent, files),
             fold.labels,
             train=fold.on("train"),
             train_before_balance=fold.on("train", "dropped"),
@@ -54,7 +55,7 @@ def fit_baselines(fold_index: int, corpora: Sequence[str]) -> None:
         write_outputs_in_parts(path, fold, parts, about={"classes": fold.classes})
 
 
-def _small_images(rows: Sequence[SplitRow], folder: Path, files: contextlib.ExitStack) -> ScratchRows | None:
+def _small_images(block_ids: Sequence[str], folder: Path, files: contextlib.ExitStack) -> ScratchRows | None:
     """Thumbnails of some blocks, on disk until `files` closes; None where blocks are no pictures."""
     kept: ScratchRows | None = None
     rendered = read_rows(SPECTROGRAMS_LIST, SpectrogramFile)
@@ -62,9 +63,9 @@ def _small_images(rows: Sequence[SplitRow], folder: Path, files: contextlib.Exit
         if images.kind == "features":
             return None
         n_at_once = max(1, BATCH_BYTES // (4 * math.prod(images.shape)))
-        for first in range(0, len(rows), n_at_once):
-            some = [row.block_id for row in rows[first : first + n_at_once]]
-            small = np.stack([shrink(block) for block in images.batch(some)])
+        for first in range(0, len(block_ids), n_at_once):
+            batch = images.batch(block_ids[first : first + n_at_once])
+            small = np.stack([shrink(block) for block in batch])
             if kept is None:
                 kept = files.enter_context(ScratchRows(folder, small.dtype, small.shape[1:]))
             kept.append(small)

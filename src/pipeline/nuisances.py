@@ -4,14 +4,14 @@ import itertools
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import StoreError
-from pipeline.store.names import Names
 from pipeline.store.tables import Block, Clip, Gain
+from pipeline.store.texts import Index, pack
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -22,23 +22,15 @@ LOWEST_LUFS = -70.0  # the absolute gate of ITU-R BS.1770-5: what is quieter has
 ROWS_AT_ONCE = 512
 
 
-class Named(Protocol):
-    """What is of a block."""
-
-    @property
-    def block_id(self) -> str:
-        """The block's name."""
-
-
 def nuisance_facts(
-    rows: Sequence[Named], clips: Iterable[Clip], blocks: Iterable[Block], gains: Iterable[Gain]
+    block_ids: Sequence[str], clips: Iterable[Clip], blocks: Iterable[Block], gains: Iterable[Gain]
 ) -> Floats:
     """Collect what should not tell an emotion, but may.
 
     Parameters
     ----------
-    rows
-        Those of the split, or others: one for each block that is asked for.
+    block_ids
+        Of the blocks that are asked for, each once.
     clips, blocks, gains
         Rows of the other tables in any order, gone through once; other blocks may be among them.
 
@@ -54,13 +46,13 @@ def nuisance_facts(
     StoreError
         If a block is not there, has no clip or no loudness, or a fact is not a number.
     """
-    places = Names(row.block_id for row in rows)
-    facts = np.zeros((len(rows), len(NUISANCES)))
-    is_there, has_clip, has_gain = (np.zeros(len(rows), dtype=bool) for _ in range(3))
+    places = Index(block_ids)
+    facts = np.zeros((len(block_ids), len(NUISANCES)))
+    is_there, has_clip, has_gain = (np.zeros(len(block_ids), dtype=bool) for _ in range(3))
     clip_names, of_clip, samples = _facts_of_clips(clips)
     for some in _batches(blocks):
-        at = places.find([block.block_id for block in some])
-        clip = clip_names.find([block.clip_id for block in some])
+        at = _places(places, (block.block_id for block in some))
+        clip = _places(clip_names, (block.clip_id for block in some))
         is_there[at[at >= 0]] = True
         known = (at >= 0) & (clip >= 0)
         at, clip = at[known], clip[known]
@@ -70,15 +62,15 @@ def nuisance_facts(
         is_filled = np.array([block.fill != "none" for block in some])[known]
         facts[at, 4] = np.where(is_filled, np.maximum(0, 1 - samples[clip] / lengths), 0)
     for measured in _batches(gains):
-        at = places.find([gain.block_id for gain in measured])
+        at = _places(places, (gain.block_id for gain in measured))
         known = at >= 0
         has_gain[at[known]] = True
         facts[at[known], 1] = np.maximum(np.array([gain.lufs for gain in measured])[known], LOWEST_LUFS)
-    _refuse_unknown(rows, is_there, has_clip, has_gain)
+    _refuse_unknown(block_ids, is_there, has_clip, has_gain)
     if not np.isfinite(facts).all():
         at, column = np.argwhere(~np.isfinite(facts))[0].tolist()
         raise StoreError(
-            f"{rows[at].block_id}: {NUISANCES[column]} is {facts[at, column]}: run `dvc repro -f` on its stage"
+            f"{block_ids[at]}: {NUISANCES[column]} is {facts[at, column]}: run `dvc repro -f` on its stage"
         )
     return facts
 
@@ -89,10 +81,16 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield some
 
 
-def _facts_of_clips(clips: Iterable[Clip]) -> tuple[Names, Floats, Floats]:
+def _places(index: Index, names: Iterable[str]) -> NDArray[np.intp]:
+    """Where each name stands (n,); -1 where it does not."""
+    found = (index.find(name) for name in names)
+    return np.array([-1 if at is None else at for at in found], dtype=np.intp)
+
+
+def _facts_of_clips(clips: Iterable[Clip]) -> tuple[Index, Floats, Floats]:
     """Names of the clips, their facts (n_clips, 3) and their numbers of samples (n_clips,)."""
     own = array("d")
-    names = Names(_noted(clips, own))
+    names = Index(pack(_noted(clips, own)))
     columns = np.frombuffer(own).reshape(-1, 4)
     return names, columns[:, :3], columns[:, 3]
 
@@ -103,17 +101,17 @@ def _noted(clips: Iterable[Clip], own: "array[float]") -> Iterator[str]:
         yield clip.clip_id
 
 
-def _refuse_unknown(rows: Sequence[Named], is_there: Flags, has_clip: Flags, has_gain: Flags) -> None:
+def _refuse_unknown(block_ids: Sequence[str], is_there: Flags, has_clip: Flags, has_gain: Flags) -> None:
     if not is_there.all():
         raise StoreError(
-            f"{(~is_there).sum()} of {len(rows)} blocks of the split are in no table of blocks, the first "
-            f"{rows[int(is_there.argmin())].block_id}: run `dvc repro`"
+            f"{(~is_there).sum()} of {len(block_ids)} blocks of the split are in no table of blocks, the first "
+            f"{block_ids[int(is_there.argmin())]}: run `dvc repro`"
         )
     complete = has_clip & has_gain
     if not complete.all():
         at = int(complete.argmin())
         what = "loudness" if has_clip[at] else "clip"
-        raise StoreError(f"{rows[at].block_id}: no {what} of this block in the tables: run `dvc repro`")
+        raise StoreError(f"{block_ids[at]}: no {what} of this block in the tables: run `dvc repro`")
 
 
 def _log(value: float) -> float:

@@ -34,7 +34,8 @@ class Made(Sequence[Item]):
     def __getitem__(self, index: slice) -> list[Item]: ...
     def __getitem__(self, index: int | slice) -> Item | list[Item]:
         if isinstance(index, slice):
-            return [self[at] for at in range(*index.indices(len(self)))]
+            first, last, step = index.indices(len(self))
+            return self.part(first, max(first, last)) if step == 1 else [self[at] for at in range(first, last, step)]
         at = index + len(self) if index < 0 else index
         if not 0 <= at < len(self):
             raise IndexError(f"item {index} of {len(self)}")
