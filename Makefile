@@ -50,7 +50,7 @@ bench: $(READY) ## Measure speed against the recipe that people write; RECORDING
 	@$(RUN) python benchmarks/rendering.py $(if $(RECORDINGS),--recordings $(RECORDINGS))
 
 test: $(READY) ## Run the whole test suite
-	@$(RUN) python -m pytest -n 2 --dist loadfile
+	@$(RUN) python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-commands: $(READY) ## Run every command that README and docs/ show, in a small copy of the project (minutes)
 	@$(RUN) python -m pytest -m commands tests/test_commands.py

@@ -16,8 +16,9 @@ Pair = tuple[Floats, Floats]  # a direction, and the Hessian times it
 MAX_STEPS, MAX_PRODUCTS = 200, 2000
 MOST_PAIRS = 16
 LEAST_PAIRS = 4  # fewer say less than those of the step before
-ROUNDING = 1e-12  # of the value: what is gained by less cannot be told from rounding
+ROUNDING = 1e-9  # of the value: rounding may hide a gain of less
 LEAST_GAIN = 1e-4  # of what a step promises
+LEAST_LENGTH = 1e-12
 
 
 class Convex(Protocol):
@@ -52,7 +53,7 @@ def minimum(function: Convex, start: Floats, *, tolerance: float) -> Floats:
         inverse = _Inverse(pairs) if len(pairs) >= LEAST_PAIRS else inverse
         promised = -float((gradient * step).sum())  # twice what the step gains, were the function a parabola
         place, value, gradient = _search(function, place, value, step, promised)
-        if promised <= tolerance**2 or (promised <= ROUNDING * value and promised > before / 4):
+        if promised <= tolerance**2 or (promised <= ROUNDING * abs(value) and promised > before / 4):
             break
         before = promised
     return place
@@ -105,11 +106,17 @@ def _step(function: Convex, gradient: Floats, inverse: _Inverse, *, accuracy: fl
 def _search(
     function: Convex, place: Floats, value: float, step: Floats, promised: float
 ) -> tuple[Floats, float, Floats]:
-    """Go along a step, or half of it, and so on, until it gains; where rounding hides that, all along."""
+    """Go along a step, or half of it, and so on, until it gains; where rounding may hide that, until the slope tells.
+
+    The test by slopes is that of Hager & Zhang (2005), "A new conjugate gradient method with guaranteed descent and an
+    efficient line search", SIAM J. Optim. 16(1).
+    """
     length = 1.0
     while True:
         there = place + length * step
         found, gradient = function.at(there)
-        if promised <= ROUNDING * value or found <= value - LEAST_GAIN * length * promised or length < ROUNDING:
+        has_gained = found <= value - LEAST_GAIN * length * promised
+        is_level = abs(found - value) <= ROUNDING * abs(value) and abs(float((gradient * step).sum())) <= promised / 2
+        if has_gained or is_level or length < LEAST_LENGTH:
             return there, found, gradient
         length /= 2

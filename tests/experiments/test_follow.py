@@ -163,5 +163,5 @@ def test_dvc_is_asked_less_and_less_often_while_nothing_happens():
     queue.is_at_work = lambda: True
     queue.states = lambda: asked.append(len(looks)) or {}
     outcomes(queue, "ab", sleep=sleep)
-    # once to take over; then after 1, 2, 4, 8, 16, 16 ... looks, at once when one ends, and from 1 again
-    assert asked == [0, 1, 3, 7, 15, 31, 47, 63, 79, 80, 81, 83]
+    # once to take over; then after 1, 2, 4, 8, 16, 32 ... looks, at once when one ends, and from 1 again
+    assert asked == [0, 1, 3, 7, 15, 31, 63, 80, 81, 83]

@@ -9,7 +9,7 @@ from pipeline.console import say
 from pipeline.experiments.trials import Trial
 from pipeline.words import amount
 
-PAUSE, MOST_PAUSES = 1.0, 16  # seconds from look to look for results, and at most so many looks until DVC is asked
+PAUSE, MOST_PAUSES = 1.0, 60  # seconds from look to look for results, and at most so many looks until DVC is asked
 MOST_DEATHS = 2
 LOOKS_AFTER_KILL = 10
 
