@@ -129,14 +129,16 @@ def test_what_is_tolerated_in_a_file_is_noted_by_name(capsys):
     data = (folder / "anger/a.wav").read_bytes()
     (folder / "anger/streamed.wav").write_bytes(data[:40] + b"\xff" * 4 + data[44:])
     (folder / "joy/tagged.wav").write_bytes((folder / "joy/c.wav").read_bytes() + b"TAG" + b"x" * 97)
+    soundfile.write(folder / "anger/silent.wav", np.zeros(RATE), RATE)
     clips, rejected = collect(folder)
-    assert len(clips) == len(SOUNDS) + 2
+    assert len(clips) == len(SOUNDS) + 3
     assert rejected == []
     assert read_rows(noted_csv("made"), Noted) == [
+        Noted(path="anger/silent.wav", note="no sound: every sample is the same"),
         Noted(path="anger/streamed.wav", note="length in header unknown (streamed)"),
         Noted(path="joy/tagged.wav", note="100 bytes after the last chunk ignored"),
     ]
-    assert "note: made: 2 files have faults that were tolerated: data/processed/clips/made/noted.csv" in (
+    assert "note: made: 3 files have faults that were tolerated: data/processed/clips/made/noted.csv" in (
         capsys.readouterr().err
     )
 

@@ -79,7 +79,7 @@ def test_no_error_is_no_certainty(n_units, least):
 
 def test_rejected_recordings_warn():
     (text,) = warnings(account={"corpora": {"demo": {"rejected": 1}, "other": {"rejected": 0}}})
-    assert text.startswith("1 recording of demo was rejected")
+    assert text.startswith("1 file of demo was rejected")
 
 
 def test_what_a_published_corpus_lacks_warns():

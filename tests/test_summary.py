@@ -162,9 +162,7 @@ def test_few_units_are_warned_of():
     assert "Only 12 units (speaker) were tested: the intervals are too narrow." in page
 
 
-@pytest.mark.parametrize(
-    ("n", "said"), [(1, "1 recording of demo was rejected"), (7, "7 recordings of demo were rejected")]
-)
+@pytest.mark.parametrize(("n", "said"), [(1, "1 file of demo was rejected"), (7, "7 files of demo were rejected")])
 def test_rejected_recordings_are_counted_and_where_to_look_is_said(n, said):
     split = copy.deepcopy(SPLIT)
     split["corpora"]["demo"]["rejected"] = n

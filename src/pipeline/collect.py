@@ -19,7 +19,8 @@ from pipeline.store.arrays import SOUND_CHUNK, ArrayWriter, new_arrays
 from pipeline.store.paths import clips_csv, clips_h5, missing_csv, noted_csv, rejected_csv
 from pipeline.store.tables import Clip, Missing, Noted, Rejected, write_rows
 
-Facts = tuple[float, float]
+Facts = tuple[float, float]  # bandwidth (Hz) and floor (dB re full scale)
+NO_SOUND = "no sound: every sample is the same"
 
 
 def collect_clips(
@@ -71,7 +72,8 @@ def collect_clips(
                 rejected.append(Rejected(path=recording.path, label=recording.label, reason=result))
                 continue
             sound, facts = result
-            noted.update(dict.fromkeys(Noted(path=recording.path, note=note) for note in sound.notes))
+            notes = (*sound.notes, NO_SOUND) if facts[0] == 0 else sound.notes
+            noted.update(dict.fromkeys(Noted(path=recording.path, note=note) for note in notes))
             clips.append(_clip(corpus, recording, sound, facts, audio.n_samples, sample_rate))
             with contextlib.closing(sound.pieces):
                 for piece in sound.pieces:

@@ -118,7 +118,7 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
     rejected = {name: corpus["rejected"] for name, corpus in split["corpora"].items() if corpus["rejected"]}
     return found + [
         Finding(
-            f"{count_of(n, 'recording')} of {name} {'was' if n == 1 else 'were'} rejected: reasons in "
+            f"{count_of(n, 'file')} of {name} {'was' if n == 1 else 'were'} rejected: reasons in "
             f"data/processed/clips/{name}/rejected.csv"
         )
         for name, n in rejected.items()

@@ -144,7 +144,10 @@ def test_folders_are_labels_at_any_depth(tmp_path: Path) -> None:
         ("joy/a.WAV", "joy"),
         ("joy/deep/er/b.mp3", "joy"),
     ]
-    assert listing.surplus == dict.fromkeys(["anger/notes.txt", "top.wav"], "not named in clips.csv")
+    assert listing.surplus == {
+        "anger/notes.txt": "its name does not end as those of sound files or videos do",
+        "top.wav": "in no sub-folder, whose name would be its label",
+    }
     assert listing.missing == ()
 
 

@@ -252,7 +252,7 @@ def test_rejected_recordings_are_warned_of_and_their_reasons_counted(results):
     rejected = [Rejected(path=f"{i}.wav", label="joy", reason="silent: <nothing> in it") for i in range(2)]
     write_rows(rejected_csv(CORPUS), Rejected, rejected)
     page = report()
-    assert "2 recordings of made were rejected: reasons in data/processed/clips/made/rejected.csv" in page.text
+    assert "2 files of made were rejected: reasons in data/processed/clips/made/rejected.csv" in page.text
     assert page.tables["Rejected recordings"][1] == [CORPUS, "2", "silent: <nothing> in it"]
 
 

@@ -40,7 +40,15 @@ def list_folder(folder: Path) -> Listing:
         raise CorpusError(_describe_lack(folder, has_table=has_table))
     listed = {recording.path for recording in recordings}
     beside = (path for path in paths if path not in listed and (is_recording(path) or not has_table))
-    return Listing(tuple(recordings), dict.fromkeys(beside, "not named in clips.csv"))
+    return Listing(tuple(recordings), {path: _why_beside(path, has_table=has_table) for path in beside})
+
+
+def _why_beside(path: str, *, has_table: bool) -> str:
+    if has_table:
+        return f"not named in {CLIPS_CSV}"
+    if is_recording(path):
+        return "in no sub-folder, whose name would be its label"
+    return "its name does not end as those of sound files or videos do"
 
 
 def refuse_no_folder(folder: Path) -> None:

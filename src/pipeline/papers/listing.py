@@ -24,10 +24,11 @@ def list_papers() -> str:
             for corpus in corpora
         ]
         n_reports = sum(len(row.reports) for row in paper.rows.values())
+        verdicts = count_verdicts(make_lines(name, paper, load_record(name)))
         parts += [
             f"{name}: {paper.citation}: {paper.title}",
             f"  rows: {', '.join(paper.rows)}",
-            f"  {amount(n_reports, 'reported score')}: {count_verdicts(make_lines(name, paper, load_record(name)))}",
+            f"  {amount(n_reports, 'reported score')}; lines of the table: {verdicts}",
             f"  corpora: {', '.join(here)}",
             "",
         ]

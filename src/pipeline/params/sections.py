@@ -27,7 +27,7 @@ ESTIMATORS, RECURRENT = get_args(EstimatorKind), get_args(RecurrentKind)
 
 def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
     if not items:
-        raise ValueError("must not be empty: nothing would run")
+        raise ValueError("must name one or more")
     return items
 
 
