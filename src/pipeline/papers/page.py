@@ -28,8 +28,9 @@ class Notes:
         self.texts: dict[str, str] = {}
 
     def letters(self, texts: Sequence[str]) -> str:
-        """Give the letters of some texts, a new one for each new text."""
-        return ",".join(self.texts.setdefault(text, _letter(len(self.texts))) for text in texts)
+        """Give the letters of some texts in their order, a new one for each new text."""
+        given = [self.texts.setdefault(text, _letter(len(self.texts))) for text in texts]
+        return ",".join(sorted(given, key=lambda letter: (len(letter), letter)))
 
 
 def _letter(n: int) -> str:
