@@ -221,7 +221,7 @@ def test_two_at_a_time_do_not_mix(server, files, root, tmp_path, monkeypatch):
     (root / "toy.part").mkdir(parents=True)
     with (root / "toy.part/lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(ObtainError, match="another `emospec corpora get` is at work there"):
+        with pytest.raises(ObtainError, match="another process is at work there"):
             get_corpus("toy", root)
     assert get_corpus("toy", root)[1]
 

@@ -1,11 +1,11 @@
 """One command at a time at the same experiments."""
 
 import contextlib
-import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import ExperimentError
+from pipeline.store.locks import HeldError, locked
 
 
 @contextlib.contextmanager
@@ -23,16 +23,13 @@ def only_one(what: str, name: str) -> Iterator[None]:
         If one is at work, or the folder cannot be written.
     """
     path = Path(".dvc/tmp") / f"{what}-{name}.lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
-    except OSError as error:
-        raise ExperimentError(f"{path}: cannot be written ({error.strerror}): run from the project's folder") from None
-    with file:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            held.enter_context(locked(path))
+        except HeldError as error:
+            raise ExperimentError(f"{what} {name}: {error} is at work on it: let it finish, or stop it") from None
+        except OSError as error:
             raise ExperimentError(
-                f"{what} {name}: another command is at work on it: let it finish, or stop it"
+                f"{path}: cannot be written ({error.strerror}): run from the project's folder"
             ) from None
         yield

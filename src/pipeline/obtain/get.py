@@ -1,9 +1,6 @@
 """A corpus from its publisher's server into its folder: downloaded, unpacked beside it, moved there when complete."""
 
-import contextlib
-import fcntl
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.console import say
@@ -14,6 +11,7 @@ from pipeline.obtain.entries import is_archive
 from pipeline.obtain.placing import place
 from pipeline.obtain.survey import PART_SUFFIX, Held
 from pipeline.obtain.unpack import unpack
+from pipeline.store.locks import HeldError, locked
 from pipeline.words import amount
 
 
@@ -30,8 +28,7 @@ def download_corpus(held: Held, card: Corpus) -> None:
     folder = held.folder.resolve()  # which may lie on another disk
     work = folder.with_name(f"{held.name}{PART_SUFFIX}")
     try:
-        work.mkdir(parents=True, exist_ok=True)
-        with _only_one(work):
+        with locked(work / "lock"):
             try:
                 moved, there = _fill(card, work, folder)
                 shutil.rmtree(work)
@@ -40,21 +37,13 @@ def download_corpus(held: Held, card: Corpus) -> None:
     except KeyboardInterrupt:
         say(f"interrupted: what has come lies in {work}; the same command goes on from there")
         raise
+    except HeldError as error:
+        raise ObtainError(f"{work}: {error} is at work there: let it finish") from None
     except OSError as error:
         raise ObtainError(
             f"{work}: cannot be written ({error.strerror}): check its permissions and the disk"
         ) from error
     say(f"{folder}: {amount(moved, 'new file')}" + (f", {there} were there already" if there else ""))
-
-
-@contextlib.contextmanager
-def _only_one(work: Path) -> Iterator[None]:
-    with (work / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ObtainError(f"{work}: another `emospec corpora get` is at work there: let it finish") from None
-        yield
 
 
 def _tidy(work: Path) -> None:

@@ -6,21 +6,16 @@ place.
 """
 
 import contextlib
-import errno
-import json
 import os
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 from pipeline.errors import StoreError
 from pipeline.store.known import note, refuse_unknown
+from pipeline.store.locks import HeldError, holder_of, locked
 from pipeline.store.paths import LOCKS, lock_of
 
 PART = ".part"  # how the names of temporary files end; they begin with a dot
-NOT_SUPPORTED = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS})
 
 
 class _Claim:
@@ -180,62 +175,18 @@ def _refuse_unwritable(output: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(output: Path) -> Iterator[None]:
-    """Hold the lock of an output; its file stays, and says nothing when nobody holds it."""
-    import fcntl
-
-    path = lock_of(output)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("ab+", buffering=0)  # with a buffer, a full disk would be an error once more on closing
-    except OSError as error:
-        raise cannot_be_written(output, error) from error
-    with file:
+    """Hold the lock of an output."""
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreError(
-                f"{output}: is being written by {_holder(file)}: wait until it has ended, or end it"
-            ) from None
+            held.enter_context(locked(lock_of(output)))
+        except HeldError as error:
+            raise StoreError(f"{output}: is being written by {error}: wait until it has ended, or end it") from None
         except OSError as error:
-            if error.errno not in NOT_SUPPORTED:
-                raise
-        _sign(file)
-        try:
-            yield
-        finally:
-            with contextlib.suppress(OSError):
-                file.truncate(0)
-
-
-def _sign(file: IO[bytes]) -> None:
-    """Say in the lock's file who holds it; a disk without room for that is no obstacle to the lock."""
-    command = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    if stage := os.environ.get("DVC_STAGE"):
-        command += f", stage {stage}"
-    with contextlib.suppress(OSError):
-        file.truncate(0)
-        own = {"pid": os.getpid(), "command": command, "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        file.write(json.dumps(own).encode())
-
-
-def _holder(file: IO[bytes]) -> str:
-    try:
-        file.seek(0)
-        own = json.loads(file.read())
-        return f"process {own['pid']} ({own['command']}, since {own['since']})"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "another process"
+            raise cannot_be_written(output, error) from error
+        yield
 
 
 def holders() -> list[str]:
     """Say of every lock that is held who holds it."""
-    import fcntl
-
-    found = []
-    for path in sorted(LOCKS.glob("*.lock")):
-        with contextlib.suppress(OSError), path.open("rb+", buffering=0) as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                found.append(_holder(file))
-    return list(dict.fromkeys(found))
+    found = (holder_of(path) for path in sorted(LOCKS.glob("*.lock")))
+    return list(dict.fromkeys(text for text in found if text))
