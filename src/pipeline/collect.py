@@ -87,7 +87,8 @@ def collect_clips(
     write_rows(rejected_csv(corpus), Rejected, rejected)
     write_rows(noted_csv(corpus), Noted, noted)
     if noted:
-        say(f"note: {corpus}: {len(noted)} files have faults that were tolerated: {noted_csv(corpus)}")
+        n_files = len({note.path for note in noted})
+        say(f"note: {corpus}: remarks on {n_files} of the files that are used: {noted_csv(corpus)}")
     write_rows(missing_csv(corpus), Missing, (Missing(path=path) for path in listing.missing))
     return clips, rejected
 

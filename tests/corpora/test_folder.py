@@ -134,6 +134,23 @@ def test_unusable_tables_are_refused(tmp_path: Path, text: str | bytes, reason: 
     assert reason in fault(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("put", "reason"),
+    [
+        (os.mkfifo, "not a regular file"),
+        (os.mkdir, "not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+        (lambda path: path.symlink_to("nowhere.csv"), "cannot be read"),
+        (lambda path: path.symlink_to("clips.csv"), "cannot be read"),
+    ],
+    ids=["pipe", "folder", "device", "dangling", "loop"],
+)
+def test_a_table_that_is_no_file_is_refused_unopened_and_never_passed_over(tmp_path: Path, put, reason: str) -> None:
+    touch(tmp_path, "joy/a.wav")
+    put(tmp_path / "clips.csv")
+    assert reason in fault(tmp_path)
+
+
 def test_folders_are_labels_at_any_depth(tmp_path: Path) -> None:
     touch(tmp_path, "joy/a.WAV", "joy/deep/er/b.mp3", "anger/c.opus", "anger/d.aifc", "anger/notes.txt", "top.wav")
     touch(tmp_path, ".git/x.wav", "joy/.hidden/x.wav", "joy/._a.wav", "joy/__MACOSX/x.wav", "joy/Thumbs.db")

@@ -59,6 +59,8 @@ def read_clips(table: Path) -> list[Recording]:
 
 
 def _read_text(table: Path) -> str:
+    if table.exists() and not table.is_file():  # unopened: a pipe would block for ever
+        raise _FaultError("not a regular file: give a table")
     data = table.read_bytes()
     try:
         return data.decode("utf-8-sig")

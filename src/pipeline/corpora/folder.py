@@ -29,7 +29,7 @@ def list_folder(folder: Path) -> Listing:
         If the folder is missing, holds no recordings, or its table or a label is faulty.
     """
     refuse_no_folder(folder)
-    has_table = (folder / CLIPS_CSV).exists()
+    has_table = os.path.lexists(folder / CLIPS_CSV)  # a link that leads nowhere is a table that cannot be read
     paths = list(walk_files(folder))
     if has_table:
         recordings = read_clips(folder / CLIPS_CSV)
