@@ -175,7 +175,10 @@ def read_into(pieces: Pieces, path: Path, wanted: Wanted, *, on_block: Callable[
         raise AudioError(f"{name}: {error}") from None
     except soundfile.SoundFileError as error:
         reason = getattr(error, "error_string", str(error)).removeprefix("Error : ").strip().rstrip(".")
-        raise AudioError(f"{name}: it does not decode ({reason}): the file is damaged; fetch it again") from error
+        raise AudioError(
+            f"{name}: it does not decode ({reason}): damaged, or of a coding that is not read: fetch it again, or "
+            "convert it to flac or wav"
+        ) from error
     except OSError as error:
         raise AudioError(f"{name}: it cannot be read ({error.strerror}): check the disk and permissions") from error
 
