@@ -108,6 +108,23 @@ def test_mp3_without_a_header_frame_between_tags(tmp_path: Path) -> None:
     assert read.notes == ("128 bytes after the last frame ignored",)
 
 
+@pytest.mark.parametrize(
+    ("factor", "is_noted"), [(-1.0, True), (-0.85, True), (-0.8, False), (0.0, False), (1.0, False)]
+)
+def test_channels_that_cancel_each_other_are_noted(tmp_path: Path, factor: float, is_noted: bool) -> None:
+    """Of x and f x the mean's power is (1 + f)^2 / 4, the channels' (1 + f^2) / 2: 0.0065 of it at -0.85, 0.012 at -0.8."""
+    left = np.random.default_rng(0).uniform(-0.3, 0.3, 300_000)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, factor * left], axis=1), 16_000, subtype="FLOAT")
+    notes = read_sound(tmp_path / "a.wav", sample_rate=16_000).notes
+    assert [note.partition(":")[0] for note in notes] == ["its channels cancel each other"] * is_noted
+
+
+def test_silent_channels_and_many_that_differ_cancel_nothing(tmp_path: Path) -> None:
+    for sound in (np.zeros((4000, 2)), np.random.default_rng(0).uniform(-0.3, 0.3, (4000, 8))):
+        soundfile.write(tmp_path / "a.wav", sound, 16_000)
+        assert read_sound(tmp_path / "a.wav", sample_rate=16_000).notes == ()
+
+
 def test_content_decides_not_the_extension(tmp_path: Path) -> None:
     sound = sine(440, rate=16_000, n_samples=1000)
     for container, suffix in [("AIFF", "wav"), ("FLAC", "mp3"), ("WAV", "flac"), ("OGG", "wav"), ("WAV", "txt")]:
