@@ -112,7 +112,7 @@ def test_mp3_without_a_header_frame_between_tags(tmp_path: Path) -> None:
     ("factor", "is_noted"), [(-1.0, True), (-0.85, True), (-0.8, False), (0.0, False), (1.0, False)]
 )
 def test_channels_that_cancel_each_other_are_noted(tmp_path: Path, factor: float, is_noted: bool) -> None:
-    """Of x and f x the mean's power is (1 + f)^2 / 4, the channels' (1 + f^2) / 2: 0.0065 of it at -0.85, 0.012 at -0.8."""
+    """Of x and f x the mean has (1 + f)^2 / 4 of the power of x, the channels (1 + f^2) / 2: 0.0065, 0.012 of that."""
     left = np.random.default_rng(0).uniform(-0.3, 0.3, 300_000)
     soundfile.write(tmp_path / "a.wav", np.stack([left, factor * left], axis=1), 16_000, subtype="FLOAT")
     notes = read_sound(tmp_path / "a.wav", sample_rate=16_000).notes
