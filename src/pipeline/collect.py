@@ -172,8 +172,9 @@ def _event(start: float | None, end: float | None) -> str:
 
 def _refuse(corpus: str, folder: Path, clips: Sequence[Clip], rejected: Sequence[Rejected]) -> None:
     if not clips:
-        first = f"; the first: {rejected[0].path}: {rejected[0].reason}" if rejected else ""
-        raise CorpusError(f"{folder}: none of its {len(rejected)} recordings can be used{first}")
+        listed = [one for one in rejected if one.label] or rejected  # rather than what lies beside them
+        first = f"; the first: {listed[0].path}: {listed[0].reason}" if listed else ""
+        raise CorpusError(f"{folder}: none of its {len(listed)} recordings can be used{first}")
     n_of_name = Counter(clip.clip_id for clip in clips)
     if double := [clip_id for clip_id, n in n_of_name.items() if n > 1]:
         raise CorpusError(f"corpus {corpus}: {double[0]} is there {n_of_name[double[0]]} times: keep one of them")

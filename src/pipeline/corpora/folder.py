@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.corpora.clips_table import read_clips
 from pipeline.corpora.corpus import Listing
-from pipeline.corpora.recording import Recording, label_fault, shown
+from pipeline.corpora.recording import Recording, find_alike, label_fault, shown
 from pipeline.errors import CorpusError
 
 CLIPS_CSV = "clips.csv"
@@ -26,7 +26,7 @@ def list_folder(folder: Path) -> Listing:
     Raises
     ------
     CorpusError
-        If the folder is missing, holds no recordings, or its table or a label is faulty.
+        If the folder is missing, holds no recordings, its table or a label is faulty, or two labels look alike.
     """
     refuse_no_folder(folder)
     has_table = os.path.lexists(folder / CLIPS_CSV)  # a link that leads nowhere is a table that cannot be read
@@ -38,6 +38,12 @@ def list_folder(folder: Path) -> Listing:
         recordings = [Recording(path, _checked_label(path.split("/")[0], folder=folder)) for path in inside]
     if not recordings:
         raise CorpusError(_describe_lack(folder, has_table=has_table))
+    if alike := find_alike(recording.label for recording in recordings):
+        one, other = (f"{shown(label)} ({label.encode('unicode_escape').decode('ascii')})" for label in alike)
+        raise CorpusError(
+            f"corpus folder {shown(str(folder))}: two labels that look alike, {one} and {other}: "
+            "make them one, or rename one"
+        )
     listed = {recording.path for recording in recordings}
     beside = (path for path in paths if path not in listed and (is_recording(path) or not has_table))
     return Listing(tuple(recordings), {path: _why_beside(path, has_table=has_table) for path in beside})
