@@ -20,7 +20,6 @@ from pipeline.store.paths import clips_csv, clips_h5, missing_csv, noted_csv, re
 from pipeline.store.tables import Clip, Missing, Noted, Rejected, write_rows
 
 Facts = tuple[float, float]  # bandwidth (Hz) and floor (dB re full scale)
-NO_SOUND = "no sound: every sample is the same"
 
 
 def collect_clips(
@@ -72,8 +71,7 @@ def collect_clips(
                 rejected.append(Rejected(path=recording.path, label=recording.label, reason=result))
                 continue
             sound, facts = result
-            notes = (*sound.notes, NO_SOUND) if facts[0] == 0 else sound.notes
-            noted.update(dict.fromkeys(Noted(path=recording.path, note=note) for note in notes))
+            noted.update(dict.fromkeys(Noted(path=recording.path, note=note) for note in sound.notes))
             clips.append(_clip(corpus, recording, sound, facts, audio.n_samples, sample_rate))
             with contextlib.closing(sound.pieces):
                 for piece in sound.pieces:

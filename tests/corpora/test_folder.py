@@ -162,7 +162,8 @@ def test_folders_are_labels_at_any_depth(tmp_path: Path) -> None:
         ("joy/deep/er/b.mp3", "joy"),
     ]
     assert listing.surplus == {
-        "anger/notes.txt": "its name does not end as those of sound files or videos do",
+        "anger/notes.txt": "its name does not end as those of sound files or videos do: "
+        "if it is sound, rename it or convert it to flac",
         "top.wav": "in no sub-folder, whose name would be its label",
     }
     assert listing.missing == ()
@@ -259,7 +260,7 @@ def test_names_that_are_not_utf8_do_not_stop_the_rest(tmp_path: Path) -> None:
     assert "not UTF-8" in fault(tmp_path)
 
 
-@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".MP4"])
+@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".m4a", ".m4v", ".mov", ".mkv", ".webm", ".MP4"])
 def test_videos_are_recordings(tmp_path, suffix):
     (tmp_path / "joy").mkdir()
     (tmp_path / f"joy/a{suffix}").touch()

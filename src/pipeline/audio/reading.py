@@ -31,6 +31,7 @@ MAX_CHANNELS = 8
 MAX_PEAK = 8.0  # 18 dB over full scale: beyond it the samples are no sound in -1..1
 CANCELLED_POWER = 0.01  # 20 dB; of eight channels that have nothing in common, 9 dB are lost
 CANCELLED = "its channels cancel each other: their mean, which is used, is more than 20 dB below them"
+NO_SOUND = "no sound: every sample is the same"
 BLOCK_FRAMES = 1 << 18
 RESAMPLE_QUALITY = "HQ"
 _KINDS = {
@@ -58,7 +59,7 @@ class Sound:
         Of the source rate (4 bytes, little-endian) and the mono float32 samples at that rate (little-endian, without
         negative zeros): the same sound in WAV and FLAC, or in a mono and a dual-mono file, gives the same.
     notes
-        What was tolerated in the file, and that its channels cancel each other.
+        What was tolerated in the file; and that its channels cancel each other, or that it is all of one value.
     """
 
     pieces: Spool
@@ -386,11 +387,15 @@ def _collect(blocks: Iterator[np.ndarray], pieces: Pieces, wanted: Wanted, *, ra
     sample_rate, max_seconds = wanted.sample_rate, wanted.max_seconds
     start, stop = _span_samples((wanted.start_seconds, wanted.end_seconds), rate=rate)
     resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, "float32", RESAMPLE_QUALITY)
-    n_source = 0
+    n_source, same = 0, None
     balance = _Balance()
     mono = _mono(blocks, balance, most=max_seconds * rate, max_seconds=max_seconds)
     for block in _cut(mono, start=start, stop=stop, rate=rate):
         digest.update(block.astype("<f4", copy=False).data)
+        if n_source == 0:
+            same = block[0]
+        if same is not None and (block != same).any():
+            same = None
         n_source += len(block)
         pieces.append(block if resampler is None else resampler.resample_chunk(block))
     if resampler is not None:
@@ -399,4 +404,4 @@ def _collect(blocks: Iterator[np.ndarray], pieces: Pieces, wanted: Wanted, *, ra
     if n_samples == 0:
         raise AudioError(f"{n_source} samples at {rate} Hz are less than one at {sample_rate} Hz: leave it out")
     pieces.resize(n_samples)
-    return digest.hexdigest(), balance.notes
+    return digest.hexdigest(), balance.notes if same is None else (*balance.notes, NO_SOUND)

@@ -11,7 +11,7 @@ from pipeline.errors import CorpusError
 
 CLIPS_CSV = "clips.csv"
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".w64", ".rf64")
-VIDEO_SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm")
+VIDEO_SUFFIXES = (".avi", ".mp4", ".m4a", ".m4v", ".mov", ".mkv", ".webm")  # an m4a is an MP4 without pictures
 IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
 
 
@@ -54,7 +54,7 @@ def _why_beside(path: str, *, has_table: bool) -> str:
         return f"not named in {CLIPS_CSV}"
     if is_recording(path):
         return "in no sub-folder, whose name would be its label"
-    return "its name does not end as those of sound files or videos do"
+    return "its name does not end as those of sound files or videos do: if it is sound, rename it or convert it to flac"
 
 
 def refuse_no_folder(folder: Path) -> None:
