@@ -176,6 +176,11 @@ def test_bad_values_are_refused_by_name(key, value, words):
     assert "\n" not in str(caught.value)
 
 
+def test_a_text_that_the_message_names_is_not_named_again():
+    with pytest.raises(ParamsError, match=r"image\.colormap: colormap 'coper': .* did you mean copper\?$"):
+        parse_params(changed(image__colormap="coper"))
+
+
 def test_every_bad_key_is_named_at_once():
     values = changed(train__epochs=0, image__height=1, split__by=3, demo__colour="red")
     with pytest.raises(ParamsError) as caught:

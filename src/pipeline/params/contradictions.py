@@ -143,7 +143,9 @@ def one_line_each(error: ValidationError) -> list[str]:
             lines.append(f"{key}: missing")
         else:
             message = IN_WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
-            lines.append(_shown(f"{key}: {message[0].lower()}{message[1:]}, not {_short(problem['input'])}"))
+            found = _short(problem["input"])
+            beside = "" if isinstance(problem["input"], str) and found in message else f", not {found}"
+            lines.append(_shown(f"{key}: {message[0].lower()}{message[1:]}{beside}"))
     return lines
 
 
