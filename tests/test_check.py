@@ -40,6 +40,10 @@ def test_networks_and_estimators_are_known(tmp_path, name):
         ([("  name: alexnet", "  name: cnn"), ("  frozen: 0", "  frozen: 4")], "model.frozen: 4 layers of cnn"),
         ([("  name: alexnet", "  name: densenet121"), ("  dropout: 0.0", "  dropout: 0.5")], "model.dropout: 0.5"),
         ([("  name: alexnet", "  name: svm")], "model.name: svm takes at most 16384 values of a block"),
+        (
+            [("  name: alexnet", "  name: qda"), ("  height: 227", "  height: 64"), ("  width: 227", "  width: 64")],
+            "model.estimator: qda: 2 covariances of 12288 columns hold over",
+        ),
         ([("  device: auto", "  device: gpu")], "train.device: 'gpu' is no device"),
     ],
 )

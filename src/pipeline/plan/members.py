@@ -2,12 +2,15 @@
 
 import contextlib
 import functools
+import math
 from collections.abc import Callable, Sequence
 
 import torch
 
+from pipeline.errors import ModelError
 from pipeline.estimator_runs import refuse_many_values
 from pipeline.features.chosen import representation_of
+from pipeline.models.fitting import refuse_large
 from pipeline.models.inference import choose_device, explained_unfit
 from pipeline.models.networks import refuse_options
 from pipeline.models.preparation import input_shape_of
@@ -30,12 +33,22 @@ def refuse_unfit_members(params: Params) -> None:
         model, train, _ = params.of_member(name)
         choose_device(train.device)
         if model.is_estimator:
-            refuse_many_values(model.name, chosen.shape, of_kind=chosen.kind)
+            _refuse_large(model, chosen.shape, kind=chosen.kind)
             continue
         refuse_options(model.name, model.options)
         blank = without_memory(starter(model, chosen.shape, kind=chosen.kind, n_classes=2))
         if blank is not None:
             _refuse_unfit(blank, chosen.shape, kind=chosen.kind)
+
+
+def _refuse_large(model: Model, shape: Sequence[int], *, kind: str) -> None:
+    """Refuse an estimator of more values than it takes, or whose covariances of two classes alone are too large."""
+    refuse_many_values(model.name, shape, of_kind=kind)
+    n_least = {"lda": 1, "qda": 2, "gmm": 2 * (model.estimator.covariance == "full")}.get(model.name, 0)
+    try:
+        refuse_large(n_least, math.prod(shape), model.name)
+    except ModelError as error:
+        raise ModelError(f"model.estimator: {error}") from None
 
 
 def starter(model: Model, shape: Sequence[int], *, kind: str, n_classes: int) -> Callable[[], AnyNetwork]:
