@@ -154,6 +154,7 @@ def test_the_committed_file_is_valid():
         ("split__by", "speaker+speaker", "'speaker+speaker' must cross different fields"),
         ("split__use", {"crowd": {}}, "split.use.crowd: is not one of corpora"),
         ("split__use", {"demo": {"rol": "train"}}, "split.use.demo.rol: unknown key"),
+        ("split__use", {"demo": {"labels": {"joy": "total"}}}, "split.use.demo.labels.joy: must be another name than"),
         ("split__use", {"demo": {"train_clips": 0}}, "split.use.demo.train_clips: input should be greater than"),
         ("split__absent_classes", "ignore", "split.absent_classes: input should be 'refuse', 'drop' or 'keep'"),
         ("data__root", "data/other", "data.root: must be data/raw or an absolute path, not 'data/other'"),
