@@ -1,5 +1,6 @@
 """A copy of the project with a small made corpus, and its commands run in it as people run them."""
 
+import fcntl
 import json
 import os
 import shutil
@@ -124,12 +125,14 @@ def make_project(folder):
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+            for path in source.rglob("__pycache__"):  # what is compiled there need not be compiled here
+                (target / path.relative_to(source)).symlink_to(path)
         else:
             shutil.copy(source, target)
     run(folder, "git", "init", "-q", "-b", "main")
     # As `make setup` would have left it; the pattern .venv/ of .gitignore does not match a link.
     (folder / ".venv").symlink_to(sys.prefix)
-    (folder / ".git/info/exclude").write_text(".venv\n", encoding="utf-8")
+    (folder / ".git/info/exclude").write_text(".venv\n__pycache__\n", encoding="utf-8")
     make_corpus(folder / "data/raw/mine")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-qm", "start")
@@ -155,8 +158,17 @@ def stale(project, *changes):
         path.write_text(before, encoding="utf-8")
 
 
-def make_run_project(folder):
-    """Make the project in an empty folder and run the pipeline in it, with the small settings."""
-    make_project(folder)
-    run(folder, "dvc", "exp", "run", *settings())
+def make_run_project(folder, factory):
+    """Make the project in an empty folder as it is after a run with the small settings; a session runs it once."""
+    session = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        session = session.parent
+    with (session / "run.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        first = session / "run"
+        if not first.exists():
+            make_project(session / "made")
+            run(session / "made", "dvc", "exp", "run", *settings())
+            (session / "made").rename(first)
+    shutil.copytree(first, folder, symlinks=True)
     return folder

@@ -29,9 +29,14 @@ def source(tmp_path):
     return tmp_path / "src"
 
 
-def test_the_second_process_finds_what_the_first_compiled(source, tmp_path):
-    assert run(source, home=tmp_path)[-1] == "0"
-    assert run(source, home=tmp_path)[-1] == "1"
+def test_the_second_process_finds_what_the_first_compiled_and_damage_is_compiled_anew(source, tmp_path):
+    *right, hits = run(source, home=tmp_path)
+    assert hits == "0"
+    for ending, left in (("nbc", 0), ("nbi", 100)):  # as a power cut leaves them
+        assert run(source, home=tmp_path) == [*right, "1"]
+        (path,) = (source / "pipeline/audio/__pycache__").glob(f"weighting.sums_of-*.{ending}")
+        path.write_bytes(path.read_bytes()[:left])
+        assert run(source, home=tmp_path) == [*right, "0"]
 
 
 def test_without_any_folder_to_write_to_it_compiles_anew(source, tmp_path):

@@ -19,7 +19,7 @@ from made_pipeline import (
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    return make_run_project(tmp_path_factory.mktemp("project"))
+    return make_run_project(tmp_path_factory.mktemp("projects") / "own", tmp_path_factory)
 
 
 @pytest.mark.slow

@@ -54,6 +54,19 @@ def test_default_and_range_stand_in_the_row(key, cells):
     assert ROWS[key][1:3] == cells
 
 
+def test_every_key_that_a_page_names_is_one():
+    """`section.key` in README, CONTRIBUTING, docs/ and the comments of params.yaml, but for members and heads."""
+    sections = "|".join({key.partition(".")[0] for key in ROWS} - {"members", "heads"})
+    inside = tuple(f"{key}." for key in ROWS)  # of what is a mapping with names of one's own
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "params.yaml", *(ROOT / "docs").glob("*.md")]
+    for page in pages:
+        named = re.findall(rf"(?<![\w./-])(?:{sections})\.[a-z_]+\b(?![/(])", page.read_text(encoding="utf-8"))
+        files = {name for name in named if name.partition(".")[2] in {"html", "json", "csv", "yaml", "h5", "md", "py"}}
+        keys = {*ROWS, *(key.rpartition(".")[0] for key in ROWS)}
+        unknown = [name for name in set(named) - files - keys if not name.startswith(inside)]
+        assert unknown == [], page.name
+
+
 def test_the_meaning_is_the_comment_above_the_key():
     assert ROWS["train.epochs"][3] == "Times through the training side. 1 to 10000."
     assert ROWS["demo.anger"][3] == "as the key above"

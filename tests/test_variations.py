@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    return make_run_project(tmp_path_factory.mktemp("project"))
+    return make_run_project(tmp_path_factory.mktemp("projects") / "own", tmp_path_factory)
 
 
 @pytest.mark.slow
@@ -116,7 +116,8 @@ def test_a_run_in_a_copy_leaves_the_workspace_alone(project, tmp_path):
 @pytest.mark.slow
 def test_a_sweep_is_queued_and_run_one_after_the_other(project, tmp_path):
     make_corpus(tmp_path / "mine")
-    run(project, "dvc", "exp", "run", "--queue", *settings(data__root=str(tmp_path), evaluate__seed="1,2"))
+    changes = settings(data__root=str(tmp_path), runs__folds="[0]", evaluate__seed="1,2")
+    run(project, "dvc", "exp", "run", "--queue", *changes)
     assert run(project, "dvc", "queue", "status").count("Queued") == 2
     run(project, "dvc", "exp", "run", "--run-all")
     table = json.loads(run(project, "dvc", "exp", "show", "--json").splitlines()[-1])
@@ -154,7 +155,7 @@ def test_to_the_demo_and_back_leaves_git_clean_and_reruns_nothing(project):
     assert ran(run(project, "dvc", "exp", "run", *settings())) == set()
     run(project, "git", "add", ".")
     run(project, "git", "commit", "-q", "-m", "results of mine", "--allow-empty")
-    run(project, "dvc", "exp", "run", "-S", "corpora=[demo]")
+    run(project, "dvc", "exp", "run", "-S", "corpora=[demo]", "-S", "runs.folds=[0]")
     assert metrics_of(project)["corpora"] == ["demo"]
     assert run(project, "git", "status", "--porcelain") != ""
     assert restore(project) == "Restored: parameters, results and files are as committed.\n"

@@ -139,13 +139,19 @@ def gap(
     markdown: Annotated[Path | None, typer.Option(help="Write the tables to this .md file, too.", callback=_md)] = None,
 ) -> None:
     """Measure what splits that leak add to the score: one model, the same test blocks, equal training sizes."""
+    from pipeline.errors import GapError
     from pipeline.gap import as_markdown, as_text, measure_gap
     from pipeline.params import load_params
 
+    if markdown is not None and not markdown.parent.is_dir():  # said before minutes of training
+        raise GapError(f"{markdown}: there is no folder {markdown.parent}: give --markdown another path")
     found = measure_gap(load_params(), on=on, by=by.split(","), seeds=seeds, settings=settings or [])
     answer(as_text(found))
     if markdown is not None:
-        markdown.write_text(as_markdown(found), encoding="utf-8")
+        try:
+            markdown.write_text(as_markdown(found), encoding="utf-8")
+        except OSError as error:
+            raise GapError(f"{markdown}: cannot be written ({error.strerror}): give --markdown another path") from None
 
 
 @app.command()

@@ -20,7 +20,6 @@ from pipeline.store.paths import clips_csv, clips_h5, missing_csv, noted_csv, re
 from pipeline.store.tables import Clip, Missing, Noted, Rejected, write_rows
 
 Facts = tuple[float, float]  # bandwidth (Hz) and floor (dB re full scale)
-NO_SOUND = "no sound: every sample is the same"
 
 
 def collect_clips(
@@ -72,8 +71,7 @@ def collect_clips(
                 rejected.append(Rejected(path=recording.path, label=recording.label, reason=result))
                 continue
             sound, facts = result
-            notes = (*sound.notes, NO_SOUND) if facts[0] == 0 else sound.notes
-            noted.update(dict.fromkeys(Noted(path=recording.path, note=note) for note in notes))
+            noted.update(dict.fromkeys(Noted(path=recording.path, note=note) for note in sound.notes))
             clips.append(_clip(corpus, recording, sound, facts, audio.n_samples, sample_rate))
             with contextlib.closing(sound.pieces):
                 for piece in sound.pieces:
@@ -87,7 +85,8 @@ def collect_clips(
     write_rows(rejected_csv(corpus), Rejected, rejected)
     write_rows(noted_csv(corpus), Noted, noted)
     if noted:
-        say(f"note: {corpus}: {len(noted)} files have faults that were tolerated: {noted_csv(corpus)}")
+        n_files = len({note.path for note in noted})
+        say(f"note: {corpus}: remarks on {n_files} of the files that are used: {noted_csv(corpus)}")
     write_rows(missing_csv(corpus), Missing, (Missing(path=path) for path in listing.missing))
     return clips, rejected
 
@@ -171,8 +170,9 @@ def _event(start: float | None, end: float | None) -> str:
 
 def _refuse(corpus: str, folder: Path, clips: Sequence[Clip], rejected: Sequence[Rejected]) -> None:
     if not clips:
-        first = f"; the first: {rejected[0].path}: {rejected[0].reason}" if rejected else ""
-        raise CorpusError(f"{folder}: none of its {len(rejected)} recordings can be used{first}")
+        listed = [one for one in rejected if one.label] or rejected  # rather than what lies beside them
+        first = f"; the first: {listed[0].path}: {listed[0].reason}" if listed else ""
+        raise CorpusError(f"{folder}: none of its {len(listed)} recordings can be used{first}")
     n_of_name = Counter(clip.clip_id for clip in clips)
     if double := [clip_id for clip_id, n in n_of_name.items() if n > 1]:
         raise CorpusError(f"corpus {corpus}: {double[0]} is there {n_of_name[double[0]]} times: keep one of them")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.console import say, track
 from pipeline.errors import ModelError
-from pipeline.models.checkpoint import CARD, PREPARATION, WEIGHTS
+from pipeline.models.checkpoint import CARD, PREPARATION, WEIGHTS, refuse_other_files
 from pipeline.models.estimators import Estimator, Options, fit_estimator, load_estimator, save_estimator
 from pipeline.models.inference import batches
 from pipeline.models.preparation import Preparation, fit_preparation, load_preparation, save_preparation
@@ -138,12 +138,7 @@ def load_member(folder: Path) -> tuple[Estimator, EstimatorCard, Preparation]:
         card = EstimatorCard(**{**values, "classes": tuple(values["classes"])})
     except (TypeError, KeyError) as error:
         raise ModelError(f"{folder / CARD}: no card of an estimator of this version ({error}): train again") from None
-    digests = {folder / WEIGHTS: card.weights_sha256}
-    if card.preparation_sha256:
-        digests[folder / PREPARATION] = card.preparation_sha256
-    for path, digest in digests.items():
-        if not path.is_file() or sha256_of(path) != digest:
-            raise ModelError(f"{path}: missing or damaged (its SHA-256 is not the card's): run `dvc repro`")
+    refuse_other_files(folder, weights_sha256=card.weights_sha256, preparation_sha256=card.preparation_sha256)
     estimator = load_estimator(folder / WEIGHTS)
     if (estimator.kind, estimator.n_classes) != (card.estimator, len(card.classes)):
         raise ModelError(f"{folder / WEIGHTS}: does not fit its card: run `dvc repro`")

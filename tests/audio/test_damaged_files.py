@@ -98,6 +98,24 @@ def test_mp3_cut_between_frames_has_fewer_than_its_header_tells(tmp_path: Path) 
     assert "no frame at byte" in refuse(tmp_path, headless[: 5 * length] + b"junk" + headless[5 * length :])
 
 
+@pytest.mark.parametrize(
+    "between",
+    [
+        b"ID3\4\0\0\0\0\1\0" + bytes(128),
+        b"TAG" + bytes(125),
+        b"APETAGEX" + struct.pack("<IIIIQ", 2000, 40, 0, 0xA0000000, 0) + bytes(40),
+        b"LYRICSBEGINLa la laLYRICSEND",
+        b"LYRICSBEGININD00002000000028LYRICS200TAG" + bytes(125) + b"ID3\3\0\0\0\0\0\5abcde",
+    ],
+    ids=["ID3v2", "ID3v1", "APE", "Lyrics3", "several"],
+)
+def test_mp3_files_one_after_the_other_with_tags_between_are_refused(tmp_path: Path, between: bytes) -> None:
+    """The header frame of the first tells its own length only, so that all else would be left out."""
+    data = made(tmp_path, "MP3")
+    assert "several one after the other" in refuse(tmp_path, data + between + data)
+    assert read_sound_length(tmp_path, data + between) == 6000
+
+
 def read_sound_length(folder: Path, data: bytes) -> int:
     (folder / "ok.bin").write_bytes(data)
     return len(read_sound(folder / "ok.bin", sample_rate=8000).samples)
@@ -130,6 +148,21 @@ def test_wave_header_only_is_refused(tmp_path: Path) -> None:
     assert "no sound" in refuse(tmp_path, made(tmp_path, "WAV", sound=np.zeros((0, 1))))
     assert "no sound" in refuse(tmp_path, made(tmp_path, "AIFF", sound=np.zeros((0, 1))))
     refuse(tmp_path, made(tmp_path, "FLAC", sound=np.zeros((0, 1))))
+
+
+def test_wave_that_does_not_tell_its_format_is_refused(tmp_path: Path) -> None:
+    data = made(tmp_path, "WAV", "PCM_16")
+    head, form, sound = data[:12], data[12:36], data[36:]
+    assert form[:4] == b"fmt "
+    assert "does not tell its format" in refuse(tmp_path, head + sound)
+    assert "does not tell its format" in refuse(tmp_path, head + sound + form)
+
+
+def test_wave_of_a_coding_that_is_not_read_says_to_convert_it(tmp_path: Path) -> None:
+    data = made(tmp_path, "WAV", "PCM_16")
+    for tag in (0x0055, 0x0161, 0x1234):  # MP3, WMA, none
+        message = refuse(tmp_path, data[:20] + struct.pack("<H", tag) + data[22:])
+        assert "of a coding that is not read: fetch it again, or convert it to flac or wav" in message
 
 
 def test_wave_with_chunks_before_and_after_the_sound_is_read(tmp_path: Path) -> None:
@@ -187,6 +220,14 @@ def test_flac_whose_samples_do_not_match_its_digest_is_refused(tmp_path: Path) -
         (b"[not json, a text]", "a text file"),
         ("Ce n'est pas un son: été\n".encode() * 900, "a text file"),
         (b"PK\x03\x04" + bytes(90), "a zip archive"),
+        (b"PK\x05\x06" + bytes(18), "an empty zip archive"),
+        (b"BZh91AY&SY" + bytes(90), "a bzip2 archive.*unpack it"),
+        (b"\xfd7zXZ\0" + bytes(90), "an xz archive.*unpack it"),
+        (b"\x28\xb5\x2f\xfd" + bytes(90), "a Zstandard archive.*unpack it"),
+        (b"dog.wav".ljust(257, b"\0") + b"ustar\x0000" + bytes(248), "a tar archive.*unpack it"),
+        (b"/annex/objects/SHA256E-s12--ab.wav\n", "a git-annex pointer.*run `git annex get`"),
+        ("no sound\n".encode("utf-16"), "a text file in UTF-16"),
+        (b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X" + bytes(90), "what macOS keeps beside a file.*take it out"),
         (b"%PDF-1.7 ", "a PDF document"),
         (b"\0\0\0\x20ftypM4A \0\0\0\0", "truncated MP4: a box claims 32 bytes, 16 are there"),
         (b"\x1f\x8b\x08" + bytes(90), "a gzip archive"),

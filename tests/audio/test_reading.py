@@ -9,7 +9,7 @@ import pytest
 import soundfile
 import soxr
 
-from pipeline.audio.reading import BLOCK_FRAMES, read_sound
+from pipeline.audio.reading import BLOCK_FRAMES, NO_SOUND, read_sound
 from pipeline.errors import AudioError
 
 CROWD = Path(__file__).resolve().parents[2] / "../shared/corpora/crowd"
@@ -106,6 +106,26 @@ def test_mp3_without_a_header_frame_between_tags(tmp_path: Path) -> None:
     assert 44_100 + 576 <= len(read.samples) <= 44_100 + 3 * 1152
     assert len(read.samples) % 1152 == 0
     assert read.notes == ("128 bytes after the last frame ignored",)
+
+
+@pytest.mark.parametrize(
+    ("factor", "is_noted"), [(-1.0, True), (-0.85, True), (-0.8, False), (0.0, False), (1.0, False)]
+)
+def test_channels_that_cancel_each_other_are_noted(tmp_path: Path, factor: float, is_noted: bool) -> None:
+    """Of x and f x the mean has (1 + f)^2 / 4 of the power of x, the channels (1 + f^2) / 2: 0.0065, 0.012 of that."""
+    left = np.random.default_rng(0).uniform(-0.3, 0.3, 300_000)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, factor * left], axis=1), 16_000, subtype="FLOAT")
+    notes = read_sound(tmp_path / "a.wav", sample_rate=16_000).notes
+    assert ("its channels cancel each other" in {note.partition(":")[0] for note in notes}) is is_noted
+
+
+@pytest.mark.parametrize("sample_rate", [8000, 16_000])
+def test_sound_of_one_value_is_noted_at_any_rate_and_of_any_length(tmp_path: Path, sample_rate: int) -> None:
+    noise = np.random.default_rng(0).uniform(-0.3, 0.3, (4000, 8))
+    late = np.r_[np.zeros(BLOCK_FRAMES + 10), 0.5]
+    for sound, notes in ((np.zeros((4000, 2)), [NO_SOUND]), (np.full(4000, 0.5), [NO_SOUND]), (noise, []), (late, [])):
+        soundfile.write(tmp_path / "a.wav", sound, 16_000)
+        assert list(read_sound(tmp_path / "a.wav", sample_rate=sample_rate).notes) == notes
 
 
 def test_content_decides_not_the_extension(tmp_path: Path) -> None:

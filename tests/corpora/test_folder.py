@@ -118,7 +118,7 @@ def test_faults_are_told_at_once_and_at_most_twenty(tmp_path: Path) -> None:
     [
         ("file,label\na.wav,joy\n", "no column path"),
         ("file,emotion\na.wav,joy\n", "no column path and no column label"),
-        ("path;label\na.wav;joy\n", "no column path"),
+        ("path;label\na.wav;joy\n", "no column path and no column label, but path;label: add it; commas part columns"),
         ("", "no column path"),
         ("path,label,\na.wav,joy,\n", "column 3 has no name"),
         ("path,label,label\na.wav,joy,joy\n", "two columns label"),
@@ -134,6 +134,23 @@ def test_unusable_tables_are_refused(tmp_path: Path, text: str | bytes, reason: 
     assert reason in fault(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("put", "reason"),
+    [
+        (os.mkfifo, "not a regular file"),
+        (os.mkdir, "not a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "not a regular file"),
+        (lambda path: path.symlink_to("nowhere.csv"), "cannot be read"),
+        (lambda path: path.symlink_to("clips.csv"), "cannot be read"),
+    ],
+    ids=["pipe", "folder", "device", "dangling", "loop"],
+)
+def test_a_table_that_is_no_file_is_refused_unopened_and_never_passed_over(tmp_path: Path, put, reason: str) -> None:
+    touch(tmp_path, "joy/a.wav")
+    put(tmp_path / "clips.csv")
+    assert reason in fault(tmp_path)
+
+
 def test_folders_are_labels_at_any_depth(tmp_path: Path) -> None:
     touch(tmp_path, "joy/a.WAV", "joy/deep/er/b.mp3", "anger/c.opus", "anger/d.aifc", "anger/notes.txt", "top.wav")
     touch(tmp_path, ".git/x.wav", "joy/.hidden/x.wav", "joy/._a.wav", "joy/__MACOSX/x.wav", "joy/Thumbs.db")
@@ -145,10 +162,34 @@ def test_folders_are_labels_at_any_depth(tmp_path: Path) -> None:
         ("joy/deep/er/b.mp3", "joy"),
     ]
     assert listing.surplus == {
-        "anger/notes.txt": "its name does not end as those of sound files or videos do",
+        "anger/notes.txt": "its name does not end as those of sound files or videos do: "
+        "if it is sound, rename it or convert it to flac",
         "top.wav": "in no sub-folder, whose name would be its label",
     }
     assert listing.missing == ()
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["Joy", "jo\u200by", "\u202ejoy", "j oy", "ｊｏｙ"],
+    ids=["case", "zero width", "direction", "space", "full width"],
+)
+def test_labels_that_look_alike_are_refused(tmp_path: Path, other: str) -> None:
+    touch(tmp_path / "folders", "joy/a.wav", f"{other}/b.wav", "anger/c.wav")
+    write_table(tmp_path / "table", f"path,label\na.wav,joy\nb.wav,{other}\nc.wav,anger\n")
+    for corpus in ("folders", "table"):
+        assert "two labels that look alike" in fault(tmp_path / corpus)
+
+
+def test_labels_of_two_unicode_forms_are_told_apart_in_the_refusal(tmp_path: Path) -> None:
+    write_table(tmp_path, "path,label\na.wav,fro\u0308hlich\nb.wav,fr\u00f6hlich\n")
+    assert r"fro\u0308hlich" in (message := fault(tmp_path))
+    assert r"fr\xf6hlich" in message
+
+
+def test_labels_that_differ_are_none_alike(tmp_path: Path) -> None:
+    touch(tmp_path, "joy/a.wav", "joys/b.wav", "goal/c.wav", "no_goal/d.wav", "-joy/e.wav", "jöy/f.wav", "喜/g.wav")
+    assert len(list_corpus("x", tmp_path).recordings) == 7
 
 
 def test_one_label_is_a_corpus(tmp_path: Path) -> None:
@@ -219,7 +260,7 @@ def test_names_that_are_not_utf8_do_not_stop_the_rest(tmp_path: Path) -> None:
     assert "not UTF-8" in fault(tmp_path)
 
 
-@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".MP4"])
+@pytest.mark.parametrize("suffix", [".avi", ".mp4", ".m4a", ".m4v", ".mov", ".mkv", ".webm", ".MP4"])
 def test_videos_are_recordings(tmp_path, suffix):
     (tmp_path / "joy").mkdir()
     (tmp_path / f"joy/a{suffix}").touch()

@@ -110,6 +110,16 @@ def test_what_waits_or_runs_already_is_followed_and_not_queued_twice(capsys):
     assert "1 other experiment in DVC's queue will run, too: other" in capsys.readouterr().err
 
 
+def test_what_a_killed_worker_left_of_others_is_told_and_left(capsys):
+    queue = MadeQueue(states={"left": "Running", "other": "Queued"})
+    queue.sleep = lambda _: queue.done.add("a")
+    assert outcomes(queue, "a", sleep=queue.sleep) == [("a", SCORES)]
+    said = capsys.readouterr().err
+    assert "1 other experiment in DVC's queue will run, too: other\n" in said
+    assert "had begun when the worker was killed, and will not run: dvc queue kill left\n" in said
+    assert queue.log == ["add a", "start 1"]
+
+
 def test_what_ended_while_nobody_followed_is_queued_anew():
     """One failed; of one the experiment was removed since; one ran when its worker was killed."""
     queue = MadeQueue(states={"a": "Failed", "b": "Success", "c": "Running"})

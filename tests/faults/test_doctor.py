@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from ruamel.yaml import YAML
 
 from pipeline.doctor import examine
 from pipeline.doctor.processes import is_dvc
@@ -431,3 +432,59 @@ def test_records_of_what_was_written_are_left_alone_damaged_ones_too(project, re
     assert is_well
     assert mendings(text) == []
     assert place.read_text() == record
+
+
+def make_corpus(project):
+    """A project whose params.yaml names a corpus of two files and a link between them."""
+    root = Path(__file__).resolve().parents[2]
+    values = YAML(typ="safe", pure=True).load((root / "params.yaml").read_text(encoding="utf-8"))
+    with (project / "params.yaml").open("w") as file:
+        YAML().dump(values | {"corpora": ["mine"]}, file)
+    folder = project / "data/raw/mine/joy"
+    folder.mkdir(parents=True)
+    (folder / "a.wav").write_bytes(b"sound")
+    (folder / "b.wav").symlink_to("a.wav")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("put", "reason"),
+    [
+        (lambda folder: os.mkfifo(folder / "x.wav"), "x.wav: a named pipe, not a regular file"),
+        (lambda folder: (folder / "x.wav").symlink_to("/dev/zero"), "x.wav: a device, not a regular file"),
+        (lambda folder: (folder / "x.wav").symlink_to("none.wav"), "x.wav: a dangling link: its target none.wav"),
+        (lambda folder: (folder / ".x").symlink_to(".x"), ".x: a looping link"),
+        (lambda folder: Path(folder / os.fsdecode(b"\xe9.wav")).touch(), "its name is not valid UTF-8: rename it"),
+    ],
+    ids=["pipe", "device", "dangling", "loop", "name"],
+)
+def test_what_dvc_stops_at_among_the_recordings_is_named(project, put, reason):
+    folder = make_corpus(project)
+    assert examine()[1]
+    put(folder)
+    text, is_well = examine()
+    assert not is_well
+    (said,) = [line for line in text.splitlines() if line.startswith("fault:")]
+    assert said.startswith("fault:  data/raw/mine: DVC cannot read all of it: ")
+    assert reason in said
+    assert said.isprintable()
+
+
+def test_of_many_files_that_dvc_stops_at_five_are_named(project):
+    folder = make_corpus(project)
+    for number in range(8):
+        (folder / f"{number}.wav").symlink_to("none.wav")
+    text, _ = examine()
+    assert text.count("a dangling link") == 5
+    assert "; and 3 more" in text
+
+
+def test_a_folder_of_recordings_that_is_a_link_is_told(project):
+    folder = make_corpus(project)
+    (project / "elsewhere").mkdir()
+    (folder.parent / "anger").symlink_to(project / "elsewhere")
+    text, is_well = examine()
+    assert is_well
+    (said,) = [line for line in text.splitlines() if line.startswith("note:")]
+    assert "data/raw/mine: DVC does not look into folders that are links" in said
+    assert said.endswith("`dvc repro -f collect_clips@mine`: anger")

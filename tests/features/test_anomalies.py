@@ -2,7 +2,12 @@ import numpy as np
 import pytest
 
 from pipeline.errors import ModelError
-from pipeline.features.anomalies import fit_replacements, replace_anomalies
+from pipeline.features.anomalies import fit_replacements
+
+
+def replaced_in(features, seed):
+    """Fitted on features, and applied to them."""
+    return fit_replacements(features, np.random.default_rng(seed)).apply(features)
 
 
 def table(n=5000, seed=0):
@@ -14,7 +19,7 @@ def table(n=5000, seed=0):
 
 def test_sound_features_are_left_as_they_are():
     features = table()
-    replaced, counts = replace_anomalies(features, np.random.default_rng(1))
+    replaced, counts = replaced_in(features, 1)
     np.testing.assert_array_equal(replaced, features)
     assert counts.tolist() == [0, 0, 0]
 
@@ -24,7 +29,7 @@ def test_anomalies_become_the_median_and_are_counted():
     features[[3, 4, 5, 6], 0] = [np.nan, np.inf, -np.inf, 1e6]
     features[7, 1] = 400
     features[8, 2] = np.nan
-    replaced, counts = replace_anomalies(features, np.random.default_rng(1))
+    replaced, counts = replaced_in(features, 1)
     assert counts.tolist() == [4, 1, 1]
     np.testing.assert_allclose(replaced[3:7, 0], 50, atol=0.3)  # one value for all of them
     assert len(set(replaced[3:7, 0].tolist())) == 1
@@ -38,11 +43,11 @@ def test_anomalies_become_the_median_and_are_counted():
 def test_the_median_is_of_a_thousand_seeded_points():
     features = table()
     features[0, 0] = np.nan
-    one, two, other = (replace_anomalies(features, np.random.default_rng(seed))[0][0, 0] for seed in (1, 1, 2))
+    one, two, other = (replaced_in(features, seed)[0][0, 0] for seed in (1, 1, 2))
     assert one == two != other
     few = features[:600]  # fewer than a thousand: all of them
     expected = np.float32(np.median(few[1:, 0].astype(np.float64)))
-    assert replace_anomalies(few, np.random.default_rng(3))[0][0, 0] == expected
+    assert replaced_in(few, 3)[0][0, 0] == expected
 
 
 def test_the_rule_by_hand():
@@ -69,11 +74,11 @@ def test_what_was_learnt_on_training_blocks_is_applied_to_others():
 def test_constant_columns_lose_no_finite_value():
     features = np.full((20, 1), 3, np.float32)
     features[0] = 1e30
-    replaced, counts = replace_anomalies(features, np.random.default_rng(0))
+    replaced, counts = replaced_in(features, 0)
     assert counts.tolist() == [0]
     assert replaced[0, 0] == np.float32(1e30)
 
 
 def test_a_feature_without_a_finite_value_is_refused():
     with pytest.raises(ModelError, match="feature 1 of 2: none of 3 blocks has a finite value"):
-        replace_anomalies(np.array([[1, np.nan]] * 3, np.float32), np.random.default_rng(0))
+        fit_replacements(np.array([[1, np.nan]] * 3, np.float32), np.random.default_rng(0))

@@ -1,10 +1,12 @@
 """The optimism gap from answers: scores over seeds, paired differences, refusals."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 from plan.cases import params
 
+from pipeline.cli import gap as gap_command
 from pipeline.errors import GapError
 from pipeline.gap import Gap, as_markdown, as_text
 from pipeline.gap.measure import measure
@@ -142,3 +144,18 @@ def test_markdown_has_a_row_for_each_split_and_level():
     rows = [line for line in as_markdown(gap(block=[9, 9], group=[5, 6])).splitlines() if line.startswith("|")]
     assert len(rows) == 2 * (2 + 2)
     assert {row.count("|") for row in rows} == {9}
+
+
+def test_a_page_that_cannot_be_written_is_told_before_anything_is_trained(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where there are no parameters to begin with
+    with pytest.raises(GapError, match=r"^nowhere/gap\.md: there is no folder nowhere: give --markdown another path"):
+        gap_command(markdown=Path("nowhere/gap.md"))
+
+
+def test_a_page_that_cannot_be_written_then_is_one_line_and_the_table_is_printed(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gap.md").mkdir()
+    monkeypatch.setattr("pipeline.gap.measure_gap", lambda *_, **__: gap(block=[9, 9], group=[5, 6]))
+    monkeypatch.setattr("pipeline.params.load_params", lambda: None)
+    with pytest.raises(GapError, match=r"gap\.md: cannot be written \(Is a directory\): give --markdown another path"):
+        gap_command(markdown=tmp_path / "gap.md")
+    assert "block" in capsys.readouterr().out

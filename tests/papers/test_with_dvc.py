@@ -106,9 +106,11 @@ def test_rows_are_run_once_reported_and_found_again(project):
     again = run(project, *EMOSPEC, "run", "made")
     assert "queued" not in again
     assert "1 run failed before and is left: --retry" in again
-    fewer = run(project, *EMOSPEC, "run", "made", "--rows", "leaky", "--epochs-scale", "0.3", "--no-honest")
-    assert "10 -> 3 epochs" in fewer
     (project / "docs").mkdir()
+    written = ("--markdown", "docs/made.md")
+    fewer = run(project, *EMOSPEC, "run", "made", "--rows", "leaky", "--epochs-scale", "0.3", "--no-honest", *written)
+    assert "10 -> 3 epochs" in fewer
+    assert "10 -> 3 epochs" in (project / "docs/made.md").read_text(encoding="utf-8")
     assert "docs/papers_table.md and docs/papers_table.html: 1 paper" in run(project, *EMOSPEC, "table")
     page = (project / "docs/papers_table.md").read_text(encoding="utf-8")
     assert page.count("| leaky |") == 2
@@ -137,6 +139,17 @@ def test_killed_it_goes_on_where_it_was(project):
     leaky = rows_of(project)["leaky"]
     assert leaky["paper"]["scores"]["0"]["values"]["block.accuracy"]["value"] == 0.9
     assert leaky["honest"]["scores"]["0"]["values"]["block.accuracy"]["value"] == 0.6
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_anything_is_run(project):
+    for command in (("run", "made", "--rows", "leaky"), ("table",)):
+        for page in ("made.txt", "nowhere/made.md"):
+            assert "must end in .md and lie in a folder" in run(project, *EMOSPEC, *command, "--markdown", page, code=2)
+    assert run(project, "git", "status", "--porcelain") == ""
+    (project / "docs").mkdir()
+    (project / "docs/made.md").mkdir()
+    said = run(project, *EMOSPEC, "table", "--markdown", "docs/made.md", code=1)
+    assert "error: docs/made.md: cannot be written (Is a directory): --markdown takes another" in said
 
 
 def test_what_cannot_be_run_is_refused_before_anything_is_queued(project):

@@ -56,19 +56,23 @@ def check_wave(file: BinaryIO, *, size: int) -> Header:
     Raises
     ------
     AudioError
-        If the data chunk is missing, empty, longer than the file, or followed by bytes that are no chunks.
+        If no fmt chunk comes before the data chunk, or the latter is missing, empty, longer than the file, or followed
+        by bytes that are no chunks.
     """
     file.seek(0)
     head = file.read(4)
     order = ">" if head == b"RIFX" else "<"
     walk = _walk_w64(file, size=size) if head == b"riff" else _walk_chunks(file, size=size, order=order)
-    block_align, data, end = 0, None, 0
+    has_format, block_align, data, end = False, 0, None, 0
     for chunk in walk:
         end = chunk.start + chunk.length
         if chunk.name == b"fmt ":
+            has_format = True
             tag, block_align = struct.unpack(order + "H10xH", _body(file, chunk, 14))
             block_align = block_align if tag in _LINEAR_TAGS else 0
         elif chunk.name == b"data":
+            if not has_format:
+                raise AudioError("a WAV that does not tell its format (no fmt chunk before the sound): export it again")
             if data is not None:
                 raise AudioError("a WAV with two data chunks: convert it to one with a single data chunk")
             data = chunk

@@ -29,6 +29,9 @@ from pipeline.errors import AudioError
 MIN_RATE, MAX_RATE = 4000, 384_000  # Hz
 MAX_CHANNELS = 8
 MAX_PEAK = 8.0  # 18 dB over full scale: beyond it the samples are no sound in -1..1
+CANCELLED_POWER = 0.01  # 20 dB; of eight channels that have nothing in common, 9 dB are lost
+CANCELLED = "its channels cancel each other: their mean, which is used, is more than 20 dB below them"
+NO_SOUND = "no sound: every sample is the same"
 BLOCK_FRAMES = 1 << 18
 RESAMPLE_QUALITY = "HQ"
 _KINDS = {
@@ -56,7 +59,7 @@ class Sound:
         Of the source rate (4 bytes, little-endian) and the mono float32 samples at that rate (little-endian, without
         negative zeros): the same sound in WAV and FLAC, or in a mono and a dual-mono file, gives the same.
     notes
-        What was tolerated in the file.
+        What was tolerated in the file; and that its channels cancel each other, or that it is all of one value.
     """
 
     pieces: Spool
@@ -175,7 +178,10 @@ def read_into(pieces: Pieces, path: Path, wanted: Wanted, *, on_block: Callable[
         raise AudioError(f"{name}: {error}") from None
     except soundfile.SoundFileError as error:
         reason = getattr(error, "error_string", str(error)).removeprefix("Error : ").strip().rstrip(".")
-        raise AudioError(f"{name}: it does not decode ({reason}): the file is damaged; fetch it again") from error
+        raise AudioError(
+            f"{name}: it does not decode ({reason}): damaged, or of a coding that is not read: fetch it again, or "
+            "convert it to flac or wav"
+        ) from error
     except OSError as error:
         raise AudioError(f"{name}: it cannot be read ({error.strerror}): check the disk and permissions") from error
 
@@ -222,16 +228,16 @@ def _read(file: BinaryIO, pieces: Pieces, wanted: Wanted, on_block: Callable[[in
     if kind in VIDEO:
         with SoundTrack(file, kind=kind, size=size) as track:
             _check_format(rate=track.rate, channels=track.channels)
-            digest = _collect(_counted(track.blocks(), on_block), pieces, wanted, rate=track.rate)
-            return Told(track.rate, track.channels, digest, track.header.notes)
+            digest, notes = _collect(_counted(track.blocks(), on_block), pieces, wanted, rate=track.rate)
+            return Told(track.rate, track.channels, digest, (*track.header.notes, *notes))
     header, flac = _check_container(file, kind=kind, start=start, size=size)
     os.lseek(file.fileno(), 0, os.SEEK_SET)  # libsndfile takes the descriptor's own position for the beginning
     with _Stream(file.fileno(), closefd=False) as stream:
         rate, channels = stream.samplerate, stream.channels
         _check_format(rate=rate, channels=channels)
         decoded = _counted(_decode(stream, header=header, flac=flac), on_block)
-        digest = _collect(decoded, pieces, wanted, rate=rate)
-    return Told(rate, channels, digest, header.notes)
+        digest, notes = _collect(decoded, pieces, wanted, rate=rate)
+    return Told(rate, channels, digest, (*header.notes, *notes))
 
 
 def _counted(blocks: Iterator[np.ndarray], on_block: Callable[[int], None]) -> Iterator[np.ndarray]:
@@ -307,7 +313,24 @@ def _decode(stream: _Stream, *, header: Header, flac: FlacInfo | None) -> Iterat
         raise AudioError("damaged FLAC: its samples do not match its own MD5; fetch it again")
 
 
-def _mono(blocks: Iterator[np.ndarray], *, most: float, max_seconds: float) -> Iterator[np.ndarray]:
+class _Balance:
+    """How much of the channels' power is left in their mean."""
+
+    def __init__(self) -> None:
+        self._of_channels = self._of_mean = 0.0
+
+    def add(self, block: np.ndarray, mean: np.ndarray) -> None:
+        n_channels = block.shape[1]
+        if n_channels > 1:
+            self._of_channels += float(np.vdot(block, block)) / n_channels
+            self._of_mean += float(np.vdot(mean, mean))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return (CANCELLED,) if self._of_mean < CANCELLED_POWER * self._of_channels else ()
+
+
+def _mono(blocks: Iterator[np.ndarray], balance: _Balance, *, most: float, max_seconds: float) -> Iterator[np.ndarray]:
     """Yield the mean of the channels, float32 (frames,); refuse samples that are no sound, and more than `most`."""
     n_frames = 0
     for block in blocks:
@@ -319,7 +342,9 @@ def _mono(blocks: Iterator[np.ndarray], *, most: float, max_seconds: float) -> I
             raise AudioError("it holds NaN or infinite samples: export it again")
         if peak > MAX_PEAK:
             raise AudioError(f"its peak is {peak:g}, needed at most {MAX_PEAK:g} (full scale is 1): scale it down")
-        yield block.mean(axis=1, dtype=np.float64).astype(np.float32) + np.float32(0)  # + 0 makes -0.0 a plain zero
+        mean = block.mean(axis=1, dtype=np.float64).astype(np.float32) + np.float32(0)  # + 0 makes -0.0 a plain zero
+        balance.add(block, mean)
+        yield mean
 
 
 def _check_number(stream: _Stream, *, n_frames: int, header: Header) -> None:
@@ -356,16 +381,21 @@ def _cut(blocks: Iterator[np.ndarray], *, start: int, stop: int | None, rate: in
         )
 
 
-def _collect(blocks: Iterator[np.ndarray], pieces: Pieces, wanted: Wanted, *, rate: int) -> str:
-    """Mix down, cut, digest and resample block by block into `pieces`; give the digest."""
+def _collect(blocks: Iterator[np.ndarray], pieces: Pieces, wanted: Wanted, *, rate: int) -> tuple[str, tuple[str, ...]]:
+    """Mix down, cut, digest and resample block by block into `pieces`; give the digest, and what is to be noted."""
     digest = hashlib.sha256(struct.pack("<I", rate))
     sample_rate, max_seconds = wanted.sample_rate, wanted.max_seconds
     start, stop = _span_samples((wanted.start_seconds, wanted.end_seconds), rate=rate)
     resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, "float32", RESAMPLE_QUALITY)
-    n_source = 0
-    mono = _mono(blocks, most=max_seconds * rate, max_seconds=max_seconds)
+    n_source, same = 0, None
+    balance = _Balance()
+    mono = _mono(blocks, balance, most=max_seconds * rate, max_seconds=max_seconds)
     for block in _cut(mono, start=start, stop=stop, rate=rate):
         digest.update(block.astype("<f4", copy=False).data)
+        if n_source == 0:
+            same = block[0]
+        if same is not None and (block != same).any():
+            same = None
         n_source += len(block)
         pieces.append(block if resampler is None else resampler.resample_chunk(block))
     if resampler is not None:
@@ -374,4 +404,4 @@ def _collect(blocks: Iterator[np.ndarray], pieces: Pieces, wanted: Wanted, *, ra
     if n_samples == 0:
         raise AudioError(f"{n_source} samples at {rate} Hz are less than one at {sample_rate} Hz: leave it out")
     pieces.resize(n_samples)
-    return digest.hexdigest()
+    return digest.hexdigest(), balance.notes if same is None else (*balance.notes, NO_SOUND)

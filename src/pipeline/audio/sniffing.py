@@ -31,6 +31,9 @@ _UNPACK = "unpack it"
 _FETCH = "fetch the recording again"
 _FOREIGN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"version https://git-lfs", "a Git LFS pointer", "run `git lfs pull`"),
+    (0, b"/annex/objects/", "a git-annex pointer", "run `git annex get`"),
+    (0, b"\xff\xfe", "a text file in UTF-16", _FETCH),
+    (0, b"\x00\x05\x16\x07", "what macOS keeps beside a file (AppleDouble)", "take it out"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a Windows Media (ASF) container", _CONVERT),
     (0, b".snd", "an AU file", _CONVERT),
     (0, b"caff", "a Core Audio (CAF) file", _CONVERT),
@@ -43,6 +46,11 @@ _FOREIGN: tuple[tuple[int, bytes, str, str], ...] = (
     (0, b"\x1f\x8b", "a gzip archive", _UNPACK),
     (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", _UNPACK),
     (0, b"Rar!", "a RAR archive", _UNPACK),
+    (0, b"PK\x05\x06", "an empty zip archive", _FETCH),
+    (0, b"BZh", "a bzip2 archive", _UNPACK),
+    (0, b"\xfd7zXZ\0", "an xz archive", _UNPACK),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive", _UNPACK),
+    (257, b"ustar", "a tar archive", _UNPACK),
     (0, b"%PDF", "a PDF document", _FETCH),
     (0, b"\x89PNG", "a PNG picture", _FETCH),
     (0, b"\xff\xd8\xff", "a JPEG picture", _FETCH),

@@ -15,6 +15,7 @@ from pipeline.errors import AudioError
 _KBPS_1 = (0, 32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _KBPS_2 = (0, 8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _MPEG_RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}  # by version bits
+_LYRICS_BYTES = 1 << 17  # how far the end of a Lyrics3 tag is looked for
 _END_TAGS = (b"TAG", b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI")
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -229,6 +230,7 @@ def _count_frames(file: BinaryIO, *, position: int, size: int, stream: tuple[int
         frame = _parse_frame(head[:4])
         if frame is None or frame.stream != stream:
             if head.startswith(_END_TAGS) or _is_padding(file, position):
+                _refuse_second(file, _after_tags(file, position))
                 break
             raise AudioError(f"damaged MP3: after {n_frames} frames no frame at byte {position}; fetch it again")
         if position + frame.n_bytes > size:
@@ -236,6 +238,35 @@ def _count_frames(file: BinaryIO, *, position: int, size: int, stream: tuple[int
         position += frame.n_bytes
         n_frames += 1
     return n_frames, min(position, size)
+
+
+def _after_tags(file: BinaryIO, position: int) -> int:
+    """Say where the tags that begin at a byte end, as far as they tell their lengths."""
+    while True:
+        file.seek(position)
+        head = file.read(_LYRICS_BYTES)
+        length = id3_length(head[:10])
+        if head.startswith(b"TAG"):
+            length = 128
+        elif head.startswith(b"APETAGEX") and len(head) >= 32:
+            length = 32 + int.from_bytes(head[12:16], "little")
+        elif head.startswith(b"LYRICSBEGIN"):
+            ends = [at + 9 for mark in (b"LYRICSEND", b"LYRICS200") if (at := head.find(mark)) > 0]
+            length = min(ends, default=0)
+        if not length:
+            return position
+        position += length
+
+
+def _refuse_second(file: BinaryIO, position: int) -> None:
+    """Refuse frames behind a tag, two of them to be sure: of files one after the other a decoder may give the first."""
+    for _ in range(2):
+        file.seek(position)
+        frame = _parse_frame(file.read(4))
+        if frame is None:
+            return
+        position += frame.n_bytes
+    raise AudioError("an MP3 of several one after the other, a tag between them: split it or convert it to one wav")
 
 
 def _is_padding(file: BinaryIO, position: int) -> bool:

@@ -59,6 +59,8 @@ def read_clips(table: Path) -> list[Recording]:
 
 
 def _read_text(table: Path) -> str:
+    if table.exists() and not table.is_file():  # unopened: a pipe would block for ever
+        raise _FaultError("not a regular file: give a table")
     data = table.read_bytes()
     try:
         return data.decode("utf-8-sig")
@@ -101,7 +103,8 @@ def _checked_header(cells: list[str]) -> list[str]:
     """Give the columns' names, the pipeline's own prefixed; refuse what is missing, double or nameless."""
     names = [cell.strip() for cell in cells]
     if missing := [needed for needed in ("path", "label") if needed not in names]:
-        raise _FaultError(f"line 1: no column {' and no column '.join(missing)}: add it")
+        lack, found = " and no column ".join(missing), shown(", ".join(names))[:80] or "nothing"
+        raise _FaultError(f"line 1: no column {lack}, but {found}: add it; commas part columns")
     if "" in names:
         raise _FaultError(f"line 1: column {names.index('') + 1} has no name: name or remove it")
     if unfit := [name for name in names if CONTROL.search(name)]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from pipeline.corpora.clips_table import read_clips
 from pipeline.corpora.corpus import Listing
-from pipeline.corpora.recording import Recording, label_fault, shown
+from pipeline.corpora.recording import Recording, find_alike, label_fault, shown
 from pipeline.errors import CorpusError
 
 CLIPS_CSV = "clips.csv"
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".w64", ".rf64")
-VIDEO_SUFFIXES = (".avi", ".mp4", ".m4v", ".mov", ".mkv", ".webm")
+VIDEO_SUFFIXES = (".avi", ".mp4", ".m4a", ".m4v", ".mov", ".mkv", ".webm")  # an m4a is an MP4 without pictures
 IGNORED = frozenset({"__MACOSX", "Thumbs.db"})
 
 
@@ -26,10 +26,10 @@ def list_folder(folder: Path) -> Listing:
     Raises
     ------
     CorpusError
-        If the folder is missing, holds no recordings, or its table or a label is faulty.
+        If the folder is missing, holds no recordings, its table or a label is faulty, or two labels look alike.
     """
     refuse_no_folder(folder)
-    has_table = (folder / CLIPS_CSV).exists()
+    has_table = os.path.lexists(folder / CLIPS_CSV)  # a link that leads nowhere is a table that cannot be read
     paths = list(walk_files(folder))
     if has_table:
         recordings = read_clips(folder / CLIPS_CSV)
@@ -38,6 +38,12 @@ def list_folder(folder: Path) -> Listing:
         recordings = [Recording(path, _checked_label(path.split("/")[0], folder=folder)) for path in inside]
     if not recordings:
         raise CorpusError(_describe_lack(folder, has_table=has_table))
+    if alike := find_alike(recording.label for recording in recordings):
+        one, other = (f"{shown(label)} ({label.encode('unicode_escape').decode('ascii')})" for label in alike)
+        raise CorpusError(
+            f"corpus folder {shown(str(folder))}: two labels that look alike, {one} and {other}: "
+            "make them one, or rename one"
+        )
     listed = {recording.path for recording in recordings}
     beside = (path for path in paths if path not in listed and (is_recording(path) or not has_table))
     return Listing(tuple(recordings), {path: _why_beside(path, has_table=has_table) for path in beside})
@@ -48,7 +54,7 @@ def _why_beside(path: str, *, has_table: bool) -> str:
         return f"not named in {CLIPS_CSV}"
     if is_recording(path):
         return "in no sub-folder, whose name would be its label"
-    return "its name does not end as those of sound files or videos do"
+    return "its name does not end as those of sound files or videos do: if it is sound, rename it or convert it to flac"
 
 
 def refuse_no_folder(folder: Path) -> None:

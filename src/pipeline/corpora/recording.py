@@ -1,7 +1,8 @@
 """What a corpus knows of one of its recordings."""
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 MAX_LABEL = 100  # characters
@@ -44,6 +45,17 @@ def label_fault(label: str) -> str:
     if CONTROL.search(label):
         return "holds a control character or a byte that is not UTF-8: remove it"
     return "has a space at its end or beginning: remove it" if label != label.strip() else ""
+
+
+def find_alike(labels: Iterable[str]) -> tuple[str, str] | None:
+    """Find two labels that people take for one: they differ in case, spaces, Unicode form or marks that do not show."""
+    first: dict[str, str] = {}
+    for label in sorted(set(labels)):
+        folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", label).casefold())
+        seen = "".join(mark for mark in folded if unicodedata.category(mark) != "Cf" and not mark.isspace())
+        if first.setdefault(seen, label) != label:
+            return first[seen], label
+    return None
 
 
 def shown(text: str) -> str:

@@ -35,13 +35,14 @@ def _project(*, mend: bool) -> list[Finding]:
     from pipeline.doctor.locks import look_at_locks, look_at_stages
     from pipeline.doctor.outputs import look_at_outputs
     from pipeline.doctor.processes import look_for_processes
+    from pipeline.doctor.recordings import look_at_recordings
     from pipeline.doctor.remains import look_for_remains, look_for_room
 
     if not Path("dvc.yaml").is_file():
         return [well("no dvc.yaml in this folder: only packages were looked at; in a project run from its folder")]
     if at_work := look_for_processes():
         return at_work
-    findings = [*look_for_room(), *look_for_remains(mend=mend)]
+    findings = [*look_for_room(), *look_for_remains(mend=mend), *look_at_recordings()]
     if not Path(".dvc").is_dir():
         return [*findings, found("no folder .dvc: this is no clone of the project: run `git clone`, or `dvc init`")]
     if faults := look_at_stages():

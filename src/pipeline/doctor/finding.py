@@ -1,4 +1,4 @@
-"""One thing that was looked at: well, mended, or still to be mended."""
+"""One thing that was looked at: well, worth knowing, mended, or still to be mended."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ class Finding:
     """What was found, as one line for people."""
 
     text: str
-    state: str  # ok, mended or fault
+    state: str  # ok, note, mended or fault
 
     @property
     def is_well(self) -> bool:
@@ -22,6 +22,11 @@ class Finding:
 def well(text: str) -> Finding:
     """Nothing is wrong."""
     return Finding(text, "ok")
+
+
+def noted(text: str) -> Finding:
+    """Nothing is wrong, but a person should know."""
+    return Finding(text, "note")
 
 
 def found(text: str) -> Finding:

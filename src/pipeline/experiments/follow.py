@@ -123,9 +123,7 @@ def _settle_failed(waiting: dict[str, Trial], states: Mapping[str, str], queue: 
 def _take_over(waiting: Mapping[str, Trial], queue: Queue, label: str) -> None:
     """Leave what waits or runs, and queue the rest anew."""
     at_work, states = queue.is_at_work(), queue.states()
-    others = [name for name, state in states.items() if state in ("Running", "Queued") and name not in waiting]
-    if others:
-        say(f"{label}: {amount(len(others), 'other experiment')} in DVC's queue will run, too: {', '.join(others[:5])}")
+    _say_others({name: state for name, state in states.items() if name not in waiting}, at_work, label)
     new = [
         trial
         for name, trial in waiting.items()
@@ -135,6 +133,16 @@ def _take_over(waiting: Mapping[str, Trial], queue: Queue, label: str) -> None:
     for count, trial in enumerate(new, start=1):
         queue.add(trial.name, trial.settings)
         say(f"{label}: queued {trial.name} ({count} of {len(new)})")
+
+
+def _say_others(states: Mapping[str, str], at_work: bool, label: str) -> None:
+    queued, running = ([name for name, state in states.items() if state == wanted] for wanted in ("Queued", "Running"))
+    alive, dead = (queued + running, []) if at_work else (queued, running)
+    if alive:
+        say(f"{label}: {amount(len(alive), 'other experiment')} in DVC's queue will run, too: {', '.join(alive[:5])}")
+    if dead:
+        what = f"{amount(len(dead), 'other experiment')} in DVC's queue had begun when the worker was killed"
+        say(f"{label}: {what}, and will not run: dvc queue kill {' '.join(dead[:5])}")
 
 
 def _revive(

@@ -54,11 +54,3 @@ def fit_replacements(
         sound = finite[(finite >= low[place]) & (finite <= high[place])]
         median[place] = np.median(rng.choice(sound, size=min(n_points, len(sound)), replace=False))
     return Replacements(low, high, median)
-
-
-def replace_anomalies(features: Floats, rng: np.random.Generator) -> tuple[Floats, NDArray[np.int64]]:
-    """Features (n, n_features) with anomalous values replaced, and how many were, per feature.
-
-    As `fit_replacements` says, fitted on the features themselves: for blocks of one side only.
-    """
-    return fit_replacements(features, rng).apply(features)

@@ -70,12 +70,7 @@ def load_model(folder: Path) -> tuple[AnyNetwork, ModelCard, Preparation]:
         card = ModelCard(**{**values, "classes": tuple(values["classes"]), "shape": tuple(values["shape"])})
     except (TypeError, KeyError) as error:
         raise ModelError(f"{folder / CARD}: not a model card of this version ({error}): train again") from None
-    digests = {folder / WEIGHTS: card.weights_sha256}
-    if card.preparation_sha256:
-        digests[folder / PREPARATION] = card.preparation_sha256
-    for path, digest in digests.items():
-        if not path.is_file() or sha256_of(path) != digest:
-            raise ModelError(f"{path}: missing or damaged (its SHA-256 is not the card's): run `dvc repro`")
+    refuse_other_files(folder, weights_sha256=card.weights_sha256, preparation_sha256=card.preparation_sha256)
     preparation = load_preparation(folder / PREPARATION, kind=card.kind, normalise=card.normalise, whiten=card.whiten)
     path = folder / WEIGHTS
     try:
@@ -83,6 +78,22 @@ def load_model(folder: Path) -> tuple[AnyNetwork, ModelCard, Preparation]:
     except (SafetensorError, ModelError, TypeError, ValueError, LookupError, RuntimeError) as error:
         raise ModelError(f"{path}: does not fit {card.network}: {' '.join(str(error).split())[:200]}") from None
     return network.eval(), card, preparation
+
+
+def refuse_other_files(folder: Path, *, weights_sha256: str, preparation_sha256: str) -> None:
+    """Refuse files beside a card that are not those that it names; without a digest there is no preparation.
+
+    Raises
+    ------
+    ModelError
+        If one is missing, or is another.
+    """
+    digests = {folder / WEIGHTS: weights_sha256}
+    if preparation_sha256:
+        digests[folder / PREPARATION] = preparation_sha256
+    for path, digest in digests.items():
+        if not path.is_file() or sha256_of(path) != digest:
+            raise ModelError(f"{path}: missing or damaged (its SHA-256 is not the card's): run `dvc repro`")
 
 
 def _load_network(path: Path, card: ModelCard) -> AnyNetwork:

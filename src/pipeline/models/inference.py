@@ -67,7 +67,8 @@ def prepare_torch(*, threads: int, deterministic: bool) -> None:
     torch.set_num_threads(threads or os.cpu_count() or 1)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs to be reproducible
-    torch.use_deterministic_algorithms(deterministic)
+    # What torch.use_deterministic_algorithms does, without importing the compiler: more than a second for each process.
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
     # Filling fresh memory finds reads of what was never written; we have none, and it costs a pass over every array.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not deterministic

@@ -17,6 +17,13 @@ papers_app = typer.Typer(
 PAGE = Path("docs/papers_table.md")
 
 
+def _md(path: Path | None) -> Path | None:
+    """Refuse what could not be written before anything is run for it."""
+    if path is not None and (path.suffix != ".md" or not path.parent.is_dir()):
+        raise typer.BadParameter(f"{path}: must end in .md and lie in a folder that is there")
+    return path
+
+
 @papers_app.callback()
 def papers(context: typer.Context) -> None:
     """List the papers: their rows, which corpora are here, and what has been run."""
@@ -43,12 +50,13 @@ def run_rows(
     jobs: Annotated[int, typer.Option(min=1, help="Experiments at a time; they share the cores and the GPU.")] = 1,
     retry: Annotated[bool, typer.Option("--retry", help="Run again what has failed.")] = False,
     dry: Annotated[bool, typer.Option("--dry", help="Check and list the runs, queue none.")] = False,
+    markdown: Annotated[Path | None, typer.Option(help="Write the table to this .md file, too.", callback=_md)] = None,
 ) -> None:
     """Run rows of a paper as DVC experiments; again, what is missing. Exit status 1 if no run of them succeeds."""
     from pipeline.papers.conditions import Conditions, read_replacements
     from pipeline.papers.conduct import Asked, as_list, run_paper
     from pipeline.papers.lines import make_lines
-    from pipeline.papers.page import as_text
+    from pipeline.papers.page import as_markdown, as_text
 
     conditions = Conditions(
         corpus_as=read_replacements(corpus_as or []),
@@ -65,16 +73,17 @@ def run_rows(
     paper, record, chosen = run_paper(asked)
     lines = make_lines(name, paper, record, chosen)
     answer(as_text(paper, lines))
+    if markdown is not None:
+        _write(markdown, as_markdown(name, paper, lines) + "\n")
     if not any(line.ours for line in lines):
         raise typer.Exit(1)
 
 
 @papers_app.command("table")
 def write_table(
-    markdown: Annotated[Path, typer.Option(help="The .md file; the .html file lies beside it.")] = PAGE,
+    markdown: Annotated[Path, typer.Option(help="The .md file; the .html file lies beside it.", callback=_md)] = PAGE,
 ) -> None:
     """Join what was run of all papers into one page, in Markdown and HTML. Runs nothing."""
-    from pipeline.errors import PaperError
     from pipeline.experiments.trials import read_base
     from pipeline.papers.lines import make_lines
     from pipeline.papers.page import join_html, join_markdown
@@ -82,19 +91,23 @@ def write_table(
     from pipeline.papers.record import load_record
     from pipeline.words import amount
 
-    if markdown.suffix != ".md" or not markdown.parent.is_dir():
-        raise PaperError(f"--markdown {markdown}: must end in .md and lie in a folder that is there")
     base = read_base()
     papers = {}
     for name in known_papers():
         paper = load_paper(name, base)
         papers[name] = (paper, make_lines(name, paper, load_record(name)))
-    try:
-        markdown.write_text(join_markdown(papers), encoding="utf-8")
-        markdown.with_suffix(".html").write_text(join_html(papers), encoding="utf-8")
-    except OSError as error:
-        raise PaperError(f"{markdown}: cannot be written ({error.strerror}): --markdown takes another") from None
+    _write(markdown, join_markdown(papers))
+    _write(markdown.with_suffix(".html"), join_html(papers))
     answer(f"{markdown} and {markdown.with_suffix('.html')}: {amount(len(papers), 'paper')}")
+
+
+def _write(path: Path, text: str) -> None:
+    from pipeline.errors import PaperError
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PaperError(f"{path}: cannot be written ({error.strerror}): --markdown takes another") from None
 
 
 def _names(text: str | None) -> list[str] | None:
