@@ -154,6 +154,10 @@ def test_the_committed_file_is_valid():
         ("split__by", "speaker+speaker", "'speaker+speaker' must cross different fields"),
         ("split__use", {"crowd": {}}, "split.use.crowd: is not one of corpora"),
         ("split__use", {"demo": {"rol": "train"}}, "split.use.demo.rol: unknown key"),
+        ("split__use", {"demo": {"role": "train"}}, "split.use: no corpus has the role both or test: that side"),
+        ("split__use", {"demo": {"role": "test"}}, "split.use: no corpus has the role both or train: that side"),
+        ("split__classes", ["joy"], "split.classes: only 'joy': there is nothing to tell apart: name two or more"),
+        ("split__use", {"demo": {"labels": {"joy": "total"}}}, "split.use.demo.labels.joy: must be another name than"),
         ("split__use", {"demo": {"train_clips": 0}}, "split.use.demo.train_clips: input should be greater than"),
         ("split__absent_classes", "ignore", "split.absent_classes: input should be 'refuse', 'drop' or 'keep'"),
         ("data__root", "data/other", "data.root: must be data/raw or an absolute path, not 'data/other'"),
@@ -174,6 +178,11 @@ def test_bad_values_are_refused_by_name(key, value, words):
     with pytest.raises(ParamsError, match=re.escape(words)) as caught:
         parse_params(changed(**{key: value}))
     assert "\n" not in str(caught.value)
+
+
+def test_a_text_that_the_message_names_is_not_named_again():
+    with pytest.raises(ParamsError, match=r"image\.colormap: colormap 'coper': .* did you mean copper\?$"):
+        parse_params(changed(image__colormap="coper"))
 
 
 def test_every_bad_key_is_named_at_once():

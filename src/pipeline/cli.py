@@ -42,15 +42,11 @@ def results(metrics: Annotated[Path, typer.Argument(help="A metrics file.")] = M
 
 @app.command()
 def check(params: Annotated[Path, typer.Argument(help="The parameters.")] = Path("params.yaml")) -> None:
-    """Check params.yaml, and that there are such networks, without doing any work."""
-    from pipeline.models.networks import refuse_options
+    """Check params.yaml, and that its networks are there and can take such blocks, without doing any work."""
     from pipeline.params import load_params
+    from pipeline.plan.members import refuse_unfit_members
 
-    p = load_params(params)
-    for name in p.runs.members:
-        model, _, _ = p.of_member(name)
-        if not model.is_estimator:
-            refuse_options(model.name, model.options)
+    refuse_unfit_members(load_params(params))
     answer(f"{params}: every key is known and in range")
 
 

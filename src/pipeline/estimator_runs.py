@@ -80,7 +80,7 @@ def fit_member(
     ModelError
         If a block has more than MAX_VALUES values, and as `fit_estimator` and `fit_preparation`.
     """
-    refuse_many_values(kind, images)
+    refuse_many_values(kind, images.shape, of_kind=images.kind)
     preparation, n_anomalous = fit_preparation(
         images, training.block_ids, normalise=normalise, whiten=whiten, seed=seed
     )
@@ -156,7 +156,7 @@ def outputs_of_member(
     return np.concatenate(logits), np.concatenate(parts)
 
 
-def refuse_many_values(kind: str, images: Rendered) -> None:
+def refuse_many_values(kind: str, shape: Sequence[int], *, of_kind: str) -> None:
     """Refuse blocks that are too large for an estimator, before they are read.
 
     Raises
@@ -164,10 +164,10 @@ def refuse_many_values(kind: str, images: Rendered) -> None:
     ModelError
         If one has more than MAX_VALUES values.
     """
-    n_values = math.prod(images.shape)
+    n_values = math.prod(shape)
     if n_values > MAX_VALUES:
         raise ModelError(
-            f"model.name: {kind} takes at most {MAX_VALUES} values of a block, and one of kind {images.kind} has "
+            f"model.name: {kind} takes at most {MAX_VALUES} values of a block, and one of kind {of_kind} has "
             f"{n_values}: lower height and width, set representation.kind to features, "
             "or fit it as a head to a network's features"
         )

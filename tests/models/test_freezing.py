@@ -185,7 +185,7 @@ def test_frozen_layers_can_be_thawed():
         ("cnn", 4, "which has 3 with weights before its head"),
         ("cnn", ["conv"], "cnn has no layer 'conv' with weights: it has convolutions, hidden, head; in them convolu"),
         ("softmax", "all", "softmax has its head only: there is nothing to freeze"),
-        ("softmax", 1, "softmax, which has 0 with weights before its head"),
+        ("softmax", 1, "softmax has its head only: there is nothing to freeze: set it to 0"),
     ],
 )
 def test_what_cannot_be_frozen_is_refused_with_what_there_is(name, frozen, words):

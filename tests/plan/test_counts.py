@@ -111,8 +111,8 @@ def test_maps_classes_and_caps_apply_to_the_counts():
         split__use={"made": {"labels": {"joy": "happiness"}}, "other": {"role": "train", "labels": {"calm": None}}},
     )
     assert count_blocks(clips, chosen).by_label == {"anger": 20, "happiness": 10}
-    assert count_blocks(clips, params(split__classes=["anger"])).by_label == {"anger": 20}
-    capped = params(split__use={"made": {"role": "train", "train_clips": 1}})
+    assert count_blocks(clips, params(split__classes=["anger", "fear"])).by_label == {"anger": 20}
+    capped = params(corpora=["made", "other"], split__use={"made": {"role": "train", "train_clips": 1}})
     assert count_blocks(clips[:2], capped).by_role["train"] == {"anger": 5, "joy": 5}
 
 

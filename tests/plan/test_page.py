@@ -197,11 +197,11 @@ def test_errors_are_one_line(project, monkeypatch, capsys):
     assert capsys.readouterr().err == (
         "error: corpus folder /nowhere/made is missing: put the recordings there, or set data.root\n"
     )
-    project.write(split__classes=["calm"])
+    project.write(split__classes=["calm", "sad"])
     with pytest.raises(SystemExit):
         cli.main()
     assert capsys.readouterr().err.endswith(
-        "\nerror: split.classes: no clip is labelled 'calm': these corpora have 'anger', 'joy', 'neutral'\n"
+        "\nerror: split.classes: no clip is labelled 'calm', 'sad': these corpora have 'anger', 'joy', 'neutral'\n"
     )
     project.write(split__use={"made": {"labels": {"anger": None, "joy": None, "neutral": None}}})
     with pytest.raises(SystemExit):

@@ -104,10 +104,20 @@ def test_the_fixes_that_are_named_are_those_of_the_method_and_of_what_limits_the
     clips = many("joy", [3] * 9) + many("sad", [3] * 9)
     capped = {"demo": Use(train_clips=1)}
     assert refusal(clips, n_folds=2, use=capped).endswith(
-        "units): give it other roles, labels or larger caps in split.use, or try another split.seed or fewer folds, "
+        "units): give it other roles, labels or larger caps in split.use, or try another split.seed or more folds, "
         "or set split.absent_classes to drop or keep"
     )
     split(clips, n_folds=2, use={"demo": Use(train_clips=2)})
+
+
+def test_more_folds_are_named_where_training_is_too_small_to_take_validation_from():
+    # Of each class the longest clip is as long as the other three together: one fold learns from that clip alone.
+    clips = [each for label in ("joy", "sad") for each in many(label, [7, 4, 2, 1])]
+    with_validation = {"n_folds": 2, "validation": "fraction"}
+    message = refusal(clips, **with_validation)
+    assert "the validation side has no block of" in message
+    assert "try another split.seed or more folds or another share" in message
+    split(clips, **{**with_validation, "n_folds": 3})
 
 
 def test_a_class_that_others_can_do_without_may_be_dropped_as_the_message_says():

@@ -52,3 +52,13 @@ def test_a_label_that_no_clip_has_is_refused_by_name():
     assert str(caught.value) == ("split.use.crowd.labels: no clip of crowd is labelled 'jou': it has 'anger', 'joy'")
     with pytest.raises(SplitError, match=r"split.classes: no clip is labelled 'calm': these corpora have 'anger', "):
         labels(classes=("anger", "calm"))
+
+
+def test_a_class_that_results_have_for_all_together_is_refused_before_training():
+    clips = [clip("a", "joy"), clip("b", "total")]
+    with pytest.raises(SplitError, match="a class is labelled 'total'"):
+        select_clips(clips, use={}, classes=())
+    renamed = {"demo": Use(labels={"total": "all"})}
+    assert [row.label for row in select_clips(clips, use=renamed, classes=()).clips] == ["joy", "all"]
+    assert len(select_clips(clips, use={"demo": Use(labels={"total": None})}, classes=()).clips) == 1
+    assert len(select_clips(clips, use={}, classes=("joy",)).clips) == 1

@@ -41,7 +41,7 @@ def find_frozen(name: str, network: nn.Module, head_name: str, wanted: int | str
         weights = {key for key, _ in network.named_parameters() if not _within(key, head_name)}
         modules = {key for key, _ in network.named_modules() if key not in around and not _within(key, head_name)}
         if not weights:
-            raise ModelError(f"model.frozen: {name} has its head only: there is nothing to freeze: set it to 0")
+            raise _nothing_to_freeze(name)
         return Frozen(frozenset(weights), frozenset(modules))
     weights, modules = (
         _first(name, network, head_name, wanted)
@@ -53,6 +53,10 @@ def find_frozen(name: str, network: nn.Module, head_name: str, wanted: int | str
         if inner and weights.issuperset(inner):
             modules |= {key, *(f"{key}.{part}" if key else part for part, _ in module.named_modules() if part)}
     return Frozen(frozenset(weights), frozenset(modules))
+
+
+def _nothing_to_freeze(name: str) -> ModelError:
+    return ModelError(f"model.frozen: {name} has its head only: there is nothing to freeze: set it to 0")
 
 
 def _within(key: str, name: str) -> bool:
@@ -73,6 +77,8 @@ def _first(name: str, network: nn.Module, head_name: str, n: int) -> tuple[set[s
     weights: set[str] = set()
     modules: set[str] = set()
     n_before = _layer_names(network).index(head_name)
+    if n > n_before == 0:
+        raise _nothing_to_freeze(name)
     if n > n_before:
         raise ModelError(
             f"model.frozen: {n} layers of {name}, which has {n_before} with weights before its head: give at most "

@@ -60,6 +60,12 @@ def _run_problems(params: Params) -> list[str]:
     if split.method == "matched" and any(use != Use(labels=use.labels) for use in split.use.values()):
         found.append("split.use: method matched takes every corpus whole: use no role and no cap with it")
     found += [f"split.use.{name}: is not one of corpora" for name in split.use if name not in params.corpora]
+    if len(set(split.classes)) == 1:
+        found.append(f"split.classes: only {split.classes[0]!r}: there is nothing to tell apart: name two or more")
+    roles = {split.use.get(name, Use()).role for name in params.corpora}
+    if roles in ({"train"}, {"test"}):
+        lacking = "test" if roles == {"train"} else "train"
+        found.append(f"split.use: no corpus has the role both or {lacking}: that side would be empty")
     return found
 
 
@@ -143,7 +149,9 @@ def one_line_each(error: ValidationError) -> list[str]:
             lines.append(f"{key}: missing")
         else:
             message = IN_WORDS.get(problem["type"]) or problem["msg"].removeprefix("Value error, ")
-            lines.append(_shown(f"{key}: {message[0].lower()}{message[1:]}, not {_short(problem['input'])}"))
+            found = _short(problem["input"])
+            beside = "" if isinstance(problem["input"], str) and found in message else f", not {found}"
+            lines.append(_shown(f"{key}: {message[0].lower()}{message[1:]}{beside}"))
     return lines
 
 

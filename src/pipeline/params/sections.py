@@ -70,6 +70,8 @@ def _known_colormap(name: str) -> str:
 def _checked_label(label: str) -> str:
     if not label or len(label) > 100 or not label.isprintable() or label != label.strip():
         raise ValueError("must be a name of 1 to 100 characters that print, without spaces around it, or null")
+    if label == "total":
+        raise ValueError("must be another name than total, which metrics.json has for all classes together")
     return label
 
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from pipeline.augment.attach import LEAK
 from pipeline.console import n_workers, say
 from pipeline.errors import CorpusError, ModelError, SplitError
-from pipeline.models.inference import choose_device
-from pipeline.models.networks import refuse_options
 from pipeline.params.sections import Model, Params
 from pipeline.plan.counts import Counts, Sides, count_blocks, deal
 from pipeline.plan.estimator_costs import EstimatorCosts, measure_head, measure_member
 from pipeline.plan.fit import misfits, refusals, unknown_names
 from pipeline.plan.job import Job
 from pipeline.plan.machine import present_machine
+from pipeline.plan.members import refuse_unfit_members
 from pipeline.plan.model_needs import model_needs
 from pipeline.plan.network_costs import measure_network
 from pipeline.plan.network_counts import NetworkCosts
@@ -53,10 +52,7 @@ def plan_work(params: Params) -> tuple[str, bool]:
 
 
 def _measured(params: Params) -> Job:
-    for model, train, _ in map(params.of_member, params.runs.members):
-        if not model.is_estimator:
-            refuse_options(model.name, model.options)
-        choose_device(train.device)
+    refuse_unfit_members(params)
     survey = survey_corpora(params)
     counts = count_blocks(survey.clips, params)
     if not counts.n_blocks:

@@ -135,7 +135,7 @@ def measure_member(
     ModelError
         If its blocks have too many values, or its covariances would.
     """
-    refuse_many_values(model.name, images)
+    refuse_many_values(model.name, images.shape, of_kind=images.kind)
     n_columns = math.prod(images.shape)
     options = Options(**model.estimator.model_dump())
     try:

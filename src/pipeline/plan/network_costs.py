@@ -1,10 +1,9 @@
 """A quick measurement of a network: a few training steps and forward passes, on blocks of the present shape."""
 
 import contextlib
-import functools
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,10 +11,11 @@ import torch
 from pipeline.errors import ModelError
 from pipeline.learning.recipe import Recipe
 from pipeline.models.inference import outputs_of, refuse_unfit_shape
-from pipeline.models.preparation import Preparation, fit_preparation, input_shape_of
-from pipeline.models.recurrent import AnyNetwork, Recurrence, start_classifier
+from pipeline.models.preparation import Preparation, fit_preparation
+from pipeline.models.recurrent import AnyNetwork
 from pipeline.params.sections import Model, Train
 from pipeline.plan.machine import free_gpu, free_memory
+from pipeline.plan.members import starter, without_memory
 from pipeline.plan.network_counts import NetworkCosts, bytes_of, count_network, learning_state, saved_for_backward
 from pipeline.runs import PREDICT_BATCH, Compute
 from pipeline.store.rendered import Rendered
@@ -48,20 +48,8 @@ def measure_network(
         If there is no such network, or it cannot take images of this size.
     """
     device = Compute(train.device, train.threads, train.deterministic).prepare()
-    start = functools.partial(
-        start_classifier,
-        model.name,
-        Recurrence(**model.of_sequence),  # a batch is timed as one clip
-        n_classes=n_classes,
-        weights=None,
-        init="torchvision",
-        seed=0,
-        dropout=model.dropout,
-        shape=input_shape_of(images.kind, images.shape),
-        options=model.options,
-        frozen=model.frozen,
-    )
-    blank = _without_memory(start)
+    start = starter(model, images.shape, kind=images.kind, n_classes=n_classes)  # with sequences a batch is one clip
+    blank = without_memory(start)
     if blank is not None and learning_state(blank, train) > (free_gpu({str(device)}) or free_memory()):
         return count_network(blank, train, images.shape, kind=images.kind, device=device)
     network = start()
@@ -82,15 +70,6 @@ def measure_network(
         **bytes_of(network, saved),
         n_features=n_features,
     )
-
-
-def _without_memory(start: Callable[[], AnyNetwork]) -> AnyNetwork | None:
-    """Build a network of shapes alone; None where it reads a value while it is built, as RegNets do."""
-    try:
-        with torch.device("meta"):
-            return start()
-    except (RuntimeError, NotImplementedError):
-        return None
 
 
 def _time_step(

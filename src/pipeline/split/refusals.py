@@ -10,6 +10,7 @@ from pipeline.split.choices import SIDES, TEST, TRAIN, VALIDATION, Choices, Side
 from pipeline.split.units import Units
 
 MAX_ROWS = 10_000_000  # of split.csv: about a gigabyte
+LEAST_FOLDS = 2
 
 TRY = "give the sides classes in common, by labels, roles or larger caps in split.use, or other fields in split.by"
 
@@ -142,8 +143,8 @@ def _fix_absent(side: int, choices: Choices, *, limited: bool) -> str:
     if limited:
         fixes.append("give it other roles, labels or larger caps in split.use")
     dealt = ["try another split.seed"]
-    if choices.method == "kfold":
-        dealt.append("fewer folds")
+    if choices.method == "kfold" and (side != TEST or choices.n_folds > LEAST_FOLDS):
+        dealt.append("fewer folds" if side == TEST else "more folds")  # which make larger test or training sides
     if choices.method in {"holdout", "matched"} or side == VALIDATION:
         dealt.append("another share for that side")
     fixes.append(" or ".join(dealt))

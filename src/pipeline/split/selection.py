@@ -78,7 +78,7 @@ def select_clips(clips: Sequence[Clip], *, use: Mapping[str, Use], classes: Sequ
 def refuse_unknown_names(
     labels_of: Mapping[str, Collection[str]], *, use: Mapping[str, Use], classes: Sequence[str]
 ) -> None:
-    """Refuse names that would do nothing.
+    """Refuse names that would do nothing, and a class of a name that results have for all classes together.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def refuse_unknown_names(
     Raises
     ------
     SplitError
-        If a map names a label, or `classes` a class, that no clip has.
+        If a map names a label, or `classes` a class, that no clip has, or a class is named total.
     """
     for corpus, own in use.items():
         known = labels_of.get(corpus, ())
@@ -100,6 +100,11 @@ def refuse_unknown_names(
     named = {
         use.get(corpus, Use()).labels.get(label, label) for corpus, labels in labels_of.items() for label in labels
     }
+    if "total" in named and (not classes or "total" in classes):
+        raise SplitError(
+            "split: a class is labelled 'total', which metrics.json has for all classes together: give it another name "
+            "by labels in split.use, or leave it out"
+        )
     if lacking := [name for name in classes if name not in named]:
         found = sorted(name for name in named if name is not None)
         raise SplitError(f"split.classes: no clip is labelled {_names(lacking)}: these corpora have {_names(found)}")
