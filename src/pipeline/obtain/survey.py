@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.corpora import CORPORA, Corpus, Listing, list_corpus
 from pipeline.corpora.recording import shown
 from pipeline.errors import CorpusError, ObtainError
-from pipeline.params.sections import NAME
+from pipeline.params.values import NAME
 from pipeline.store.paths import corpus_folder
 
 PART_SUFFIX = ".part"  # of the folder in which a download lies meanwhile

@@ -9,7 +9,7 @@ from pipeline.errors import PaperError
 from pipeline.experiments.trials import CHANGES_NO_SCORE, change
 from pipeline.experiments.values import as_text, show
 from pipeline.params.plain import load_plain
-from pipeline.params.sections import NAME
+from pipeline.params.values import NAME
 
 # Where a run takes place is no difference from the paper.
 OF_THE_MACHINE = ("data.root", "data.missing", "train.device", "train.threads", "evaluate.n_resamples")

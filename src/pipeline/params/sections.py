@@ -1,6 +1,5 @@
 """The sections of params.yaml, frozen and typed; params.yaml itself says what each key means."""
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,78 +14,27 @@ from pydantic import (
     ValidationInfo,
 )
 
-from pipeline.colormaps import check_colormap
 from pipeline.errors import ParamsError
+from pipeline.params.values import (
+    Colormap,
+    Crossed,
+    Extent,
+    Folds,
+    Frozen,
+    Label,
+    Name,
+    Names,
+    NamesOrNone,
+    Padding,
+    Seed,
+    Texts,
+    as_tuple,
+    named_or_listed,
+)
 
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-NAME = re.compile(r"[a-z0-9][a-z0-9_]*")
 EstimatorKind = Literal["svm", "softmax_regression", "naive_bayes", "lda", "qda", "gmm"]
 RecurrentKind = Literal["lstm", "bilstm"]
 ESTIMATORS, RECURRENT = get_args(EstimatorKind), get_args(RecurrentKind)
-
-
-def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
-    if not items:
-        raise ValueError("must name one or more")
-    return items
-
-
-def _sorted_once(items: tuple[Any, ...]) -> tuple[Any, ...]:
-    if list(items) != sorted(set(items)):
-        raise ValueError(f"must be sorted and without repeats: {sorted(set(items))}")
-    return items
-
-
-def _plain_name(name: str) -> str:
-    if not NAME.fullmatch(name):
-        raise ValueError(f"{name!r} must be made of a-z, 0-9 and _ (it names files and DVC stages)")
-    return name
-
-
-def _as_tuple(value: object) -> object:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _named_or_listed(value: object) -> str:
-    return "[listed]" if isinstance(value, list | tuple) else "[named]"
-
-
-def _crossed_names(names: str) -> str:
-    fields = names.split("+")
-    if unfit := [name for name in fields if not NAME.fullmatch(name)]:
-        raise ValueError(f"{unfit[0]!r} must be made of a-z, 0-9 and _: rename the column of clips.csv")
-    if len(fields) > 1 and (len(set(fields)) < len(fields) or {"block", "clip"} & set(fields)):
-        raise ValueError(f"{names!r} must cross different fields of clips.csv, such as speaker+sentence")
-    return names
-
-
-def _known_colormap(name: str) -> str:
-    try:
-        return check_colormap(name)
-    except ParamsError as error:
-        raise ValueError(str(error)) from None
-
-
-def _checked_label(label: str) -> str:
-    if not label or len(label) > 100 or not label.isprintable() or label != label.strip():
-        raise ValueError("must be a name of 1 to 100 characters that print, without spaces around it, or null")
-    if label == "total":
-        raise ValueError("must be another name than total, which metrics.json has for all classes together")
-    return label
-
-
-Label = Annotated[str, AfterValidator(_checked_label)]
-Name = Annotated[str, AfterValidator(_plain_name)]
-Crossed = Annotated[str, AfterValidator(_crossed_names)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
-NamesOrNone = Annotated[tuple[Name, ...], BeforeValidator(_as_tuple), AfterValidator(_sorted_once)]
-Names = Annotated[NamesOrNone, AfterValidator(_not_empty)]
-Folds = Annotated[
-    tuple[Annotated[int, Field(ge=0)], ...],
-    BeforeValidator(_as_tuple),
-    AfterValidator(_sorted_once),
-    AfterValidator(_not_empty),
-]
 
 
 class Section(BaseModel):
@@ -189,7 +137,7 @@ class Spectrogram(Section):
 class Image(Section):
     """dB matrices -> pixels."""
 
-    colormap: Annotated[str, AfterValidator(_known_colormap)]
+    colormap: Colormap
     n_colours: int = Field(ge=2, le=256)
     height: int = Field(ge=16, le=1024)
     width: int = Field(ge=16, le=1024)
@@ -220,7 +168,7 @@ class StackChannel(Section):
 class Stack(Section):
     """Blocks -> matrices as channels."""
 
-    channels: Annotated[tuple[StackChannel, ...], BeforeValidator(_as_tuple), Field(min_length=1, max_length=64)]
+    channels: Annotated[tuple[StackChannel, ...], BeforeValidator(as_tuple), Field(min_length=1, max_length=64)]
     contents: Literal["spectrograms", "mfcc"]
     values: Literal["log", "power"]
     window: Window
@@ -284,8 +232,8 @@ class Augment(Section):
 
     sound: Annotated[
         Annotated[Literal["none", "nine"], Tag("[named]")]
-        | Annotated[tuple[SoundVariant, ...], BeforeValidator(_as_tuple), Tag("[listed]")],
-        Discriminator(_named_or_listed),
+        | Annotated[tuple[SoundVariant, ...], BeforeValidator(as_tuple), Tag("[listed]")],
+        Discriminator(named_or_listed),
     ]
     seed: Seed
     brightness: float = Field(ge=0, le=1)
@@ -351,40 +299,10 @@ class Estimator(Section):
     priors: Literal["empirical", "equal"] = "empirical"
 
 
-def _checked_extent(value: object, info: ValidationInfo) -> object:
-    """Whole numbers: one, or a list of height and width."""
-    least = 0 if info.field_name in ("padding", "pool", "pool_stride") else 1
-    least_of_two = 0 if info.field_name == "padding" else 1
-    pair = _as_tuple(value)
-    if isinstance(pair, tuple):
-        fits = len(pair) == 2 and all(type(number) is int and least_of_two <= number <= 1024 for number in pair)
-    else:
-        fits = type(pair) is int and least <= pair <= 1024
-    if not fits:
-        raise ValueError(
-            f"must be a whole number from {least} to 1024, or height and width in a list, from {least_of_two}"
-        )
-    return pair
-
-
-def _checked_padding(value: object, info: ValidationInfo) -> object:
-    return value if value == "same" else _checked_extent(value, info)
-
-
-def _checked_frozen(value: object) -> object:
-    is_list = isinstance(value, list | tuple) and all(isinstance(name, str) and name for name in value)
-    if not (is_list or value == "all" or (type(value) is int and value >= 0)):
-        raise ValueError("must be a number of layers from 0, a list of their names, or all")
-    return _as_tuple(value)
-
-
 def _of_pool(value: object, info: ValidationInfo) -> object:
     if value and info.data.get("pool") == 0:
         raise ValueError("steps of a pool, and pool is 0: set pool, or leave it out")
     return value
-
-
-Extent = Annotated[int | tuple[int, int], BeforeValidator(_checked_extent)]
 
 
 class ConvolutionLayer(Section):
@@ -394,7 +312,7 @@ class ConvolutionLayer(Section):
     height: int = Field(ge=0, le=1024)
     width: int = Field(ge=0, le=1024)
     stride: Extent = 1
-    padding: Annotated[int | tuple[int, int] | Literal["same"], BeforeValidator(_checked_padding)] = 0
+    padding: Padding = 0
     batch_norm: bool = False
     pool: Extent = 0
     pool_stride: Annotated[Extent, AfterValidator(_of_pool)] = 0
@@ -408,13 +326,13 @@ class Model(Section):
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None
     init: Literal["kaiming", "torchvision"]
     dropout: Annotated[float, Field(ge=0, le=0.9)] | None
-    convolutions: Annotated[tuple[ConvolutionLayer, ...], BeforeValidator(_as_tuple), Field(max_length=64)] | None
+    convolutions: Annotated[tuple[ConvolutionLayer, ...], BeforeValidator(as_tuple), Field(max_length=64)] | None
     hidden: (
-        Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], BeforeValidator(_as_tuple), Field(max_length=64)]
+        Annotated[tuple[Annotated[int, Field(ge=1, le=65536)], ...], BeforeValidator(as_tuple), Field(max_length=64)]
         | None
     )
     leaky_slope: Annotated[float, Field(ge=0, le=1)] | None
-    frozen: Annotated[int | Literal["all"] | Texts, BeforeValidator(_checked_frozen)]
+    frozen: Frozen
     normalise: Literal["imagenet", "unit", "standard", "mean"]
     whiten: Literal["none", "zca", "own"]
     sequence: Literal["none", RecurrentKind]
