@@ -31,7 +31,7 @@ from pathlib import Path
 from pipeline.audio import decoder
 usual = decoder.read_into
 
-def read_into(pieces, path, wanted, on_block):
+def read_into(pieces, path, wanted, on_block, **kept):
     match path.read_bytes()[:8]:
         case b"segfault":
             ctypes.string_at(0)
@@ -70,7 +70,7 @@ def read_into(pieces, path, wanted, on_block):
                     pass
                 on_block(1000)
             path = path.with_name("good.wav")
-    return usual(pieces, path, wanted, on_block=on_block)
+    return usual(pieces, path, wanted, on_block=on_block, **kept)
 
 decoder.read_into = read_into
 decoder.serve()

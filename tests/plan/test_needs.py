@@ -86,7 +86,7 @@ def test_what_runs_per_corpus_fold_and_member_is_counted_so():
 
 def test_work_that_workers_share_takes_its_part_of_the_time():
     # 400 clips of 11 s at 0.01 s a second: 44 s of work; 4000 blocks at 20 ms: 80 s
-    clips = [dataclasses.replace(one) for one in CLIPS for _ in range(100)]
+    clips = [clip(11, one.recording.label, path=f"{one.recording.path}/{n}") for one in CLIPS for n in range(100)]
     alone = needs(clips, workers=1)
     assert alone["collect_clips"].seconds == pytest.approx(1 + 44)
     assert alone["fingerprint_clips"].seconds == pytest.approx(1 + 4.4)

@@ -9,7 +9,7 @@ from plan.cases import RATE, clip, params, write_sound
 from pipeline.collect import collect_clips
 from pipeline.corpora import list_corpus
 from pipeline.errors import CorpusError
-from pipeline.plan.survey import sample_of, survey_corpora
+from pipeline.plan.survey import collected_seconds, sample_of, survey_corpora
 
 
 @pytest.fixture
@@ -41,8 +41,15 @@ def test_lengths_are_those_that_collecting_gives(root, rate):
     )
     assert [one.n_samples for one in found.clips] == [one.n_samples for one in clips]
     assert {one.source_rate for one in found.clips} == {rate}
-    # An event costs the decoding of its whole recording: twice 3 s.
     assert found.seconds == pytest.approx(0.9999 + 1.23457 + 3.0 + 3.0, abs=1e-3)
+
+
+def test_of_events_of_one_file_each_worker_decodes_for_two():
+    events = [clip(100.0, path="joy/long.wav", start=float(start), end=start + 1.0) for start in range(50)]
+    clips = [clip(3.0), *events, clip(7.0, path="joy/long.wav", corpus="other")]
+    assert collected_seconds(clips, workers=1) == 3 + 2 * 100 + 7
+    assert collected_seconds(clips, workers=4) == 3 + 8 * 100 + 7
+    assert collected_seconds(clips[:3], workers=4) == 3 + 2 * 100
 
 
 @pytest.mark.parametrize(("suffix", "tolerance"), [("avi", 0), ("mkv", 800), ("mp4", 3072)])

@@ -18,6 +18,7 @@ from typing import IO
 import numpy as np
 import soundfile
 
+from pipeline.audio.kept import Kept
 from pipeline.audio.reading import Wanted, check_file, read_into, shown_name
 from pipeline.errors import AudioError
 
@@ -47,11 +48,12 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One recording to be read, or with no `wanted` its header only."""
+    """One recording to be read, or with no `wanted` its header only; what is kept of it lies in `folder`."""
 
     path: str
     wanted: Wanted | None
     limits: Limits
+    folder: str | None = None
 
     def to_line(self) -> bytes:
         """Give it as one line; bytes of a name that are not UTF-8 pass as escapes."""
@@ -61,7 +63,7 @@ class Request:
 def _from_line(line: bytes) -> Request:
     values = json.loads(line)
     wanted = None if values["wanted"] is None else Wanted(**values["wanted"])
-    return Request(path=values["path"], wanted=wanted, limits=Limits(**values["limits"]))
+    return Request(path=values["path"], wanted=wanted, limits=Limits(**values["limits"]), folder=values["folder"])
 
 
 class _Pipe:
@@ -101,7 +103,7 @@ def _size(path: str) -> int:
         return 0
 
 
-def answer(request: Request, results: IO[bytes]) -> None:
+def answer(request: Request, results: IO[bytes], kept: Kept) -> None:
     """Read one recording and send its samples, then what is known of it; or why it is refused."""
     pipe = _Pipe(results, request)
     path = Path(request.path)
@@ -109,7 +111,8 @@ def answer(request: Request, results: IO[bytes]) -> None:
         if request.wanted is None:
             told = _header(path)
         else:
-            read = read_into(pipe, path, request.wanted, on_block=pipe.progress)
+            folder = None if request.folder is None else Path(request.folder)
+            read = read_into(pipe, path, request.wanted, on_block=pipe.progress, kept=kept, folder=folder)
             told = {**asdict(read), "n_samples": pipe.n_samples}
     except AudioError as error:
         pipe.send(REFUSED, str(error).encode("utf-8", "backslashreplace"))
@@ -157,13 +160,14 @@ def serve() -> None:
     results.write(HEAD.pack(READY, 0))
     results.flush()
     is_limited = False
+    kept = Kept()
     while line := requests.readline():
         request = _from_line(line)
         if not is_limited:
             _limit_memory(request.limits.memory_bytes)
             is_limited = True
         try:
-            answer(request, results)
+            answer(request, results, kept)
         except BrokenPipeError:
             os._exit(0)  # nobody is there; what is buffered cannot be flushed
 

@@ -135,7 +135,8 @@ class Readers:
 
     def _ask(self, path: Path, wanted: Wanted | None, folder: Path | None) -> tuple[Spool, dict[str, Any]]:
         name = shown_name(path)
-        request = Request(path=str(path.absolute()), wanted=wanted, limits=self._limits)
+        held = None if folder is None else str(folder.absolute())
+        request = Request(path=str(path.absolute()), wanted=wanted, limits=self._limits, folder=held)
         for _ in range(_TRIES):
             process = self._take()
             pieces = Spool(folder)

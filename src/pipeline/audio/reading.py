@@ -4,6 +4,7 @@ Decoders give fewer samples, none, or plausible nonsense for a damaged file, mos
 is checked before decoding (sniffing, chunks, streams), the samples while decoding, and their number after it.
 """
 
+import contextlib
 import errno
 import hashlib
 import math
@@ -20,6 +21,7 @@ import soundfile
 import soxr
 
 from pipeline.audio.chunks import Header, check_aiff, check_wave
+from pipeline.audio.kept import Kept, Mono
 from pipeline.audio.sniffing import HEAD_BYTES, VIDEO, sniff_container
 from pipeline.audio.spool import Spool
 from pipeline.audio.streams import FlacInfo, check_mpeg, check_ogg, id3_length, read_flac_info
@@ -161,19 +163,32 @@ def read_sound(
     return Sound(pieces, told.source_rate, told.channels, told.pcm_sha256, told.notes)
 
 
-def read_into(pieces: Pieces, path: Path, wanted: Wanted, *, on_block: Callable[[int], None] = _go_on) -> Told:
+def read_into(
+    pieces: Pieces,
+    path: Path,
+    wanted: Wanted,
+    *,
+    on_block: Callable[[int], None] = _go_on,
+    kept: Kept | None = None,
+    folder: Path | None = None,
+) -> Told:
     """Read a recording as `read_sound` does, into `pieces`.
 
     Parameters
     ----------
     on_block
         Called with the number of values, of all channels, of each block that was decoded.
+    kept
+        What was kept by earlier calls: of events of one recording that follow each other, the third and later ones are
+        cut without decoding it again.
+    folder
+        Where what is kept lies.
     """
     name = shown_name(path)
     try:
         check_file(path)
         with path.open("rb") as file:
-            return _read(file, pieces, wanted, on_block)
+            return _read(file, pieces, wanted, on_block, kept, folder)
     except AudioError as error:
         raise AudioError(f"{name}: {error}") from None
     except soundfile.SoundFileError as error:
@@ -222,22 +237,55 @@ def check_file(path: Path) -> None:
         raise AudioError(f"{_KINDS.get(stat.S_IFMT(mode), 'a special file')}, not a regular file: give a sound file")
 
 
-def _read(file: BinaryIO, pieces: Pieces, wanted: Wanted, on_block: Callable[[int], None]) -> Told:
+def _read(
+    file: BinaryIO,
+    pieces: Pieces,
+    wanted: Wanted,
+    on_block: Callable[[int], None],
+    kept: Kept | None,
+    folder: Path | None,
+) -> Told:
+    is_event = (wanted.start_seconds, wanted.end_seconds) != (None, None)
+    if kept is not None and is_event and kept.is_asked_again(_identity(file, wanted)):
+        if (mono := kept.found) is None:
+            with _decoded(file, wanted, on_block) as whole:
+                mono = kept.keep(whole, folder)
+        if mono is not None:
+            return _collect(mono, pieces, wanted)
+    with _decoded(file, wanted, on_block) as mono:
+        return _collect(mono, pieces, wanted)
+
+
+def _identity(file: BinaryIO, wanted: Wanted) -> tuple[object, ...]:
+    """What two requests for the same recording have in common, as long as nobody writes to the file."""
+    status = os.fstat(file.fileno())
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, wanted.max_seconds
+
+
+@contextlib.contextmanager
+def _decoded(file: BinaryIO, wanted: Wanted, on_block: Callable[[int], None]) -> Iterator[Mono]:
+    """Check the container, and decode and mix down its sound, block by block."""
     size = os.fstat(file.fileno()).st_size
+    file.seek(0)
     kind, start = _sniff(file, size=size)
     if kind in VIDEO:
         with SoundTrack(file, kind=kind, size=size) as track:
             _check_format(rate=track.rate, channels=track.channels)
-            digest, notes = _collect(_counted(track.blocks(), on_block), pieces, wanted, rate=track.rate)
-            return Told(track.rate, track.channels, digest, (*track.header.notes, *notes))
+            yield _mixed(_counted(track.blocks(), on_block), wanted, track.rate, track.channels, track.header.notes)
+        return
     header, flac = _check_container(file, kind=kind, start=start, size=size)
     os.lseek(file.fileno(), 0, os.SEEK_SET)  # libsndfile takes the descriptor's own position for the beginning
     with _Stream(file.fileno(), closefd=False) as stream:
         rate, channels = stream.samplerate, stream.channels
         _check_format(rate=rate, channels=channels)
         decoded = _counted(_decode(stream, header=header, flac=flac), on_block)
-        digest, notes = _collect(decoded, pieces, wanted, rate=rate)
-    return Told(rate, channels, digest, (*header.notes, *notes))
+        yield _mixed(decoded, wanted, rate, channels, header.notes)
+
+
+def _mixed(blocks: Iterator[np.ndarray], wanted: Wanted, rate: int, channels: int, notes: tuple[str, ...]) -> Mono:
+    balance = _Balance()
+    mono = _mono(blocks, balance, most=wanted.max_seconds * rate, max_seconds=wanted.max_seconds)
+    return Mono(rate=rate, channels=channels, between=lambda *_: (0, mono), notes=lambda: (*notes, *balance.notes))
 
 
 def _counted(blocks: Iterator[np.ndarray], on_block: Callable[[int], None]) -> Iterator[np.ndarray]:
@@ -366,9 +414,10 @@ def _check_number(stream: _Stream, *, n_frames: int, header: Header) -> None:
         )
 
 
-def _cut(blocks: Iterator[np.ndarray], *, start: int, stop: int | None, rate: int) -> Iterator[np.ndarray]:
-    """Yield what lies in [start, stop) samples; goes on to the end, so that the checks of the whole file are made."""
-    position = 0
+def _cut(mono: Mono, *, start: int, stop: int | None) -> Iterator[np.ndarray]:
+    """Yield what lies in [start, stop) samples; takes all pieces, so that the checks of the whole file are made."""
+    rate = mono.rate
+    position, blocks = mono.between(start, stop)
     for block in blocks:
         wanted = block[max(0, start - position) : len(block) if stop is None else max(0, stop - position)]
         position += len(block)
@@ -381,16 +430,14 @@ def _cut(blocks: Iterator[np.ndarray], *, start: int, stop: int | None, rate: in
         )
 
 
-def _collect(blocks: Iterator[np.ndarray], pieces: Pieces, wanted: Wanted, *, rate: int) -> tuple[str, tuple[str, ...]]:
-    """Mix down, cut, digest and resample block by block into `pieces`; give the digest, and what is to be noted."""
+def _collect(mono: Mono, pieces: Pieces, wanted: Wanted) -> Told:
+    """Cut, digest and resample block by block into `pieces`."""
+    rate, sample_rate = mono.rate, wanted.sample_rate
     digest = hashlib.sha256(struct.pack("<I", rate))
-    sample_rate, max_seconds = wanted.sample_rate, wanted.max_seconds
     start, stop = _span_samples((wanted.start_seconds, wanted.end_seconds), rate=rate)
     resampler = None if rate == sample_rate else soxr.ResampleStream(rate, sample_rate, 1, "float32", RESAMPLE_QUALITY)
     n_source, same = 0, None
-    balance = _Balance()
-    mono = _mono(blocks, balance, most=max_seconds * rate, max_seconds=max_seconds)
-    for block in _cut(mono, start=start, stop=stop, rate=rate):
+    for block in _cut(mono, start=start, stop=stop):
         digest.update(block.astype("<f4", copy=False).data)
         if n_source == 0:
             same = block[0]
@@ -404,4 +451,5 @@ def _collect(blocks: Iterator[np.ndarray], pieces: Pieces, wanted: Wanted, *, ra
     if n_samples == 0:
         raise AudioError(f"{n_source} samples at {rate} Hz are less than one at {sample_rate} Hz: leave it out")
     pieces.resize(n_samples)
-    return digest.hexdigest(), balance.notes if same is None else (*balance.notes, NO_SOUND)
+    notes = mono.notes() if same is None else (*mono.notes(), NO_SOUND)
+    return Told(rate, mono.channels, digest.hexdigest(), notes)

@@ -67,12 +67,20 @@ class Spool:
     def __iter__(self) -> Iterator[np.ndarray]:
         """Give all samples in pieces (n,), from the start."""
         left = self._n_samples
-        for piece in self._held if self._file is None else self._read_file(self._file):
+        for piece in self._held if self._file is None else self._read_file(self._file, 0, self._n_samples):
             yield piece[:left]
             left -= min(left, len(piece))
 
-    def _read_file(self, file: IO[bytes]) -> Iterator[np.ndarray]:
-        for start in range(0, self._n_samples, PIECE_SAMPLES):
+    def between(self, start: int, stop: int | None) -> tuple[int, Iterator[np.ndarray]]:
+        """Give the place of a piece, and from there the pieces that hold [start, stop), as far as there are any."""
+        if self._file is None:
+            return 0, iter(self)
+        end = self._n_samples if stop is None else min(stop, self._n_samples)
+        first = min(start, self._n_samples) // PIECE_SAMPLES * PIECE_SAMPLES
+        return first, self._read_file(self._file, first, end)
+
+    def _read_file(self, file: IO[bytes], first: int, end: int) -> Iterator[np.ndarray]:
+        for start in range(first, end, PIECE_SAMPLES):
             file.seek(4 * start)
             yield np.frombuffer(file.read(4 * PIECE_SAMPLES), np.dtype("<f4"))
 

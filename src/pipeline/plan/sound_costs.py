@@ -26,7 +26,7 @@ from pipeline.listing import list_spectrograms
 from pipeline.normalize import normalize_corpus
 from pipeline.params.sections import Params
 from pipeline.plan.speeds import fit_seconds, hashed_per_second, match_seconds, start_of, timed, written_per_second
-from pipeline.plan.survey import ExpectedClip, Survey, sample_of
+from pipeline.plan.survey import ExpectedClip, Survey, collected_seconds, sample_of
 from pipeline.render import render_corpus
 from pipeline.sampling import sample_frames
 from pipeline.slicing import slice_corpus
@@ -123,7 +123,7 @@ def _measure_collect(survey: Survey, root: Path, params: Params) -> tuple[float,
         dataclasses.replace(clip.recording, path=f"{clip.corpus}/{clip.recording.path}", label=SAMPLE)
         for clip in picked
     ]
-    seconds = sum(clip.decoded_seconds for clip in picked)
+    seconds = collected_seconds(picked, workers=1)
     if recordings:
         with contextlib.suppress(CorpusError):  # none of them was usable after all
             return seconds, _collect(root, recordings, params) / seconds, True

@@ -7,6 +7,7 @@ from pipeline.duplicates.index import ENTRIES_AT_ONCE, MOST_NEIGHBOURS, VOTES_AT
 from pipeline.features.chosen import representation_of
 from pipeline.parallel import JOBS_PER_WORKER
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, ROW_SECONDS, Job, Need, block_bytes, rows_in_chunks
+from pipeline.plan.survey import collected_seconds
 from pipeline.sampling import RUN_BYTES
 from pipeline.store.arrays import SOUND_CHUNK
 from pipeline.store.sound import PIECE_SAMPLES, RUN_BLOCKS, RUN_SAMPLES
@@ -59,7 +60,7 @@ def _collect(job: Job) -> Need:
     for clip in job.survey.clips:
         n_samples[clip.corpus] += clip.n_samples
     disk = sum(4 * rows_in_chunks(n, SOUND_CHUNK) + FILE_BYTES for n in n_samples.values())
-    seconds = job.survey.seconds * job.sound.collect_per_second
+    seconds = collected_seconds(job.survey.clips, workers=job.workers) * job.sound.collect_per_second
     decoding = job.workers * 2**18 * 2 * (4 + 8 + 4)  # a block of the decoder: read, averaged, rounded
     sizes = [4 * clip.n_samples for clip in job.survey.clips]
     work = [clip.decoded_seconds for clip in job.survey.clips]

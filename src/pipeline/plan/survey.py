@@ -27,7 +27,7 @@ class ExpectedClip:
     n_samples: int  # at audio.sample_rate
     source_rate: int  # Hz
     channels: int
-    decoded_seconds: float  # of the whole file: where an event is cut from it, all of it is decoded all the same
+    decoded_seconds: float  # of the whole file, from which an event may be cut
     file_bytes: int
 
 
@@ -40,8 +40,16 @@ class Survey:
 
     @property
     def seconds(self) -> float:
-        """Sound that is decoded."""
+        """Sound of the files of all clips, that of a file for each of its events."""
         return sum(clip.decoded_seconds for clip in self.clips)
+
+
+def collected_seconds(clips: Sequence[ExpectedClip], *, workers: int) -> float:
+    """Sound that collecting decodes: each worker decodes a file for the first two of its events (`audio.kept`)."""
+    of_file: dict[tuple[str, str], list[ExpectedClip]] = {}
+    for clip in clips:
+        of_file.setdefault((clip.corpus, clip.recording.path), []).append(clip)
+    return sum(min(len(own), 2 * workers) * own[0].decoded_seconds for own in of_file.values())
 
 
 @dataclass(frozen=True)
