@@ -262,3 +262,19 @@ def test_what_runs_over_a_networks_features_is_named():
 def test_an_estimator_is_no_network_with_weights():
     page = text(lambda metrics: metrics.update(start={"a": {"network": "svm", "weights": "none"}}))
     assert "svm on the blocks' values; split by clip" in page
+
+
+def test_of_many_classes_the_span_is_told_and_no_line_is_endless():
+    names = [f"class {number:02}" for number in range(60)]
+
+    def many(metrics):
+        for scores in (metrics, *metrics["members"].values(), *metrics["baselines"].values()):
+            for name in ("clip", "block"):
+                scores[name]["recall"] = {label: k / 100 for k, label in enumerate(names)} | {"class 59": None}
+                scores[name]["n"] = {"total": 179, **dict.fromkeys(names, 3), "class 59": 2}
+
+    page = text(many)
+    assert "0.00 to 0.58, median 0.29, of 59 classes (each: metrics/report.html)" in page
+    assert "tested: 179 clips (60 classes, 2 to 3 each)" in page
+    tables = page.partition("\n\nUAR is")[0]
+    assert max(map(len, tables.splitlines())) < 140
