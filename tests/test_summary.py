@@ -278,3 +278,17 @@ def test_of_many_classes_the_span_is_told_and_no_line_is_endless():
     assert "tested: 179 clips (60 classes, 2 to 3 each)" in page
     tables = page.partition("\n\nUAR is")[0]
     assert max(map(len, tables.splitlines())) < 140
+
+
+def test_classes_of_which_one_unit_was_tested_are_named():
+    def single(metrics):
+        metrics["clip"]["n_units_by_class"] = {"anger": 1, "joy": 0, "neutral": 29}
+
+    warning = "Only one unit (clip) was tested of anger: the intervals of UAR and macro-F1 are too narrow."
+    assert warning in text(single)
+    assert "Only one unit" not in text()
+
+    def many(metrics):
+        metrics["clip"]["n_units_by_class"] = dict.fromkeys("abcde", 1)
+
+    assert "tested of a, b, c and 2 more: the" in text(many)

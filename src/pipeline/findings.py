@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.corpora import count_missing
 
 LARGE_ECE = 0.1
+MOST_NAMED = 3  # labels in one sentence
 # What the audit of every split checks; fields of clips.csv come on top, where a corpus has them.
 CHECKED = {
     "overlaps_training": "overlap in time",
@@ -110,9 +111,7 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
         ]
     found += _fitted_on_test(metrics)
     found += _uncalibrated(metrics["block"], advice="temperature_scaling" not in metrics)
-    if metrics["clip"]["few_units"]:
-        count, unit = metrics["clip"]["n_units"], metrics["clip"]["unit"]
-        found += [Finding(f"Only {count} units ({unit}) were tested: the intervals are too narrow.")]
+    found += _few_units(metrics["clip"])
     found += _without_error(metrics["clip"]) + _untrained(metrics["split"].get("untrained", []))
     found += _missing(split["corpora"])
     rejected = {name: corpus["rejected"] for name, corpus in split["corpora"].items() if corpus["rejected"]}
@@ -122,6 +121,23 @@ def find_caveats(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> list[F
             f"data/processed/clips/{name}/rejected.csv"
         )
         for name, n in rejected.items()
+    ]
+
+
+def _few_units(scores: Mapping[str, Any]) -> list[Finding]:
+    """Say where intervals rest on too few units: in all, or of a class, whose recall then never varies."""
+    if scores["few_units"]:
+        return [
+            Finding(f"Only {scores['n_units']} units ({scores['unit']}) were tested: the intervals are too narrow.")
+        ]
+    single = [label for label, n in scores.get("n_units_by_class", {}).items() if n == 1]
+    if not single:
+        return []
+    named = ", ".join(single[:MOST_NAMED]) + (f" and {len(single) - MOST_NAMED} more" if single[MOST_NAMED:] else "")
+    return [
+        Finding(
+            f"Only one unit ({scores['unit']}) was tested of {named}: the intervals of UAR and macro-F1 are too narrow."
+        )
     ]
 
 

@@ -287,7 +287,8 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
 
 
 def test_missing_files_and_links_are_told_apart(tmp_path: Path) -> None:
-    assert "the file is missing" in refusal(tmp_path / "none.wav")
+    assert "the file is missing: restore it" in refusal(tmp_path / "none.wav")
+    assert "the file is missing: write its path with /" in refusal(tmp_path / "joy\\none.wav")
     (tmp_path / "dangling.wav").symlink_to(tmp_path / "gone.wav")
     assert "a dangling link: its target gone.wav does not exist" in refusal(tmp_path / "dangling.wav")
     (tmp_path / "loop.wav").symlink_to("loop.wav")

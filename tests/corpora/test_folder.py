@@ -268,3 +268,8 @@ def test_videos_are_recordings(tmp_path, suffix):
     listing = list_corpus("mine", tmp_path)
     assert [recording.path for recording in listing.recordings] == [f"joy/a{suffix}"]
     assert list(listing.surplus) == ["joy/a.txt"]
+
+
+def test_lines_of_empty_cells_are_blank_as_spreadsheets_leave_them(tmp_path: Path) -> None:
+    (tmp_path / "clips.csv").write_text("path,label\na.wav,joy\n,\n , \n\nb.wav,joy\n   \n,\n")
+    assert [recording.path for recording in list_corpus("mine", tmp_path).recordings] == ["a.wav", "b.wav"]

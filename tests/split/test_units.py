@@ -111,7 +111,7 @@ def test_a_missing_field_is_refused_with_those_that_all_clips_have():
         (
             [clip("a", "x", pcm="p"), clip("b", "y", pcm="p")],
             "block",
-            "'x' and 'y': correct one of them, or leave both",
+            "'x' and 'y': correct one of each, give both one name in split.use, or",
         ),
     ],
 )
@@ -126,3 +126,9 @@ def test_blocks_of_unknown_clips_and_blocks_listed_twice_are_refused():
         find_units([known], blocks_of([known, unknown]), by="clip")
     with pytest.raises(SplitError, match="block demo/a@0 is listed 2 times"):
         find_units([known], blocks_of([known]) * 2, by="clip")
+
+
+def test_all_pairs_with_two_labels_are_counted():
+    clips = [clip(f"{label}{number}", label, pcm=f"p{number}") for label in "xy" for number in range(4)]
+    with pytest.raises(SplitError, match="and so do 3 more pairs: correct one of each"):
+        find_units(clips, blocks_of(clips), by="clip")

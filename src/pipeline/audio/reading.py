@@ -226,7 +226,8 @@ def check_file(path: Path) -> None:
         if path.is_symlink():
             target = shown_name(path.readlink())
             raise AudioError(f"a dangling link: its target {target} does not exist; restore it") from None
-        raise AudioError("the file is missing: restore it, or take it out of the list") from None
+        advice = "write its path with /" if "\\" in path.name else "restore it"
+        raise AudioError(f"the file is missing: {advice}, or take it out of the list") from None
     except ValueError as error:
         raise AudioError(f"no valid file name ({error}): correct the list") from None
     except OSError as error:

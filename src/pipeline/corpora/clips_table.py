@@ -90,11 +90,11 @@ def _parse_table(text: str) -> tuple[list[Recording], list[str]]:
 
 
 def _numbered_rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that are not blank, each with the line on which it begins."""
+    """Yield the rows that are not blank, each with the line on which it begins; cells without text are blank too."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     begins = 1
     for row in reader:
-        if row:
+        if any(cell.strip() for cell in row):
             yield begins, row
         begins = reader.line_num + 1
 

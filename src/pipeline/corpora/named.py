@@ -46,6 +46,9 @@ def list_named(
             found[read[0]] = read[1]
     if not found:
         example = next(iter(expected.values()), "")
-        raise CorpusError(f"corpus folder {shown(str(folder))} holds no file named as in this corpus, e.g. {example}")
+        raise CorpusError(
+            f"corpus folder {shown(str(folder))} holds no file named as in this corpus, e.g. {example}: put its files "
+            "there, or give a folder of other recordings another name"
+        )
     missing = tuple(sorted(path for key, path in expected.items() if key not in found))
     return Listing(tuple(found.values()), surplus, missing)

@@ -188,13 +188,19 @@ def _same_sound(clips: Sequence[Clip]) -> Iterator[tuple[Clip, Clip]]:
 
 def _refuse_two_labels(clips: Iterable[Clip]) -> None:
     first: dict[str, Clip] = {}
+    pairs = []
     for clip in clips:
         other = first.setdefault(clip.pcm_sha256, clip) if clip.pcm_sha256 else clip
         if other.label != clip.label:
-            raise SplitError(
-                f"{other.clip_id} and {clip.clip_id} hold the same sound under two labels, {other.label!r} and "
-                f"{clip.label!r}: correct one of them, or leave both out"
-            )
+            pairs.append((other, clip))
+    if not pairs:
+        return
+    one, other = pairs[0]
+    more = f", and so do {len(pairs) - 1} more pairs" if pairs[1:] else ""
+    raise SplitError(
+        f"{one.clip_id} and {other.clip_id} hold the same sound under two labels, {one.label!r} and {other.label!r}"
+        f"{more}: correct one of each, give both one name in split.use, or leave both out"
+    )
 
 
 def _refuse_field(clips: Sequence[Clip], by: str) -> None:
