@@ -176,7 +176,7 @@ class _Task:
     learned
         The fold with the altered blocks of its training side.
     watched
-        Name of the side that is watched, if any; its blocks are `beside`.
+        Name of the side that is watched, if any; its blocks are `validation`.
     start
         Network and starting weights, as the model's card says them.
     """
@@ -187,7 +187,7 @@ class _Task:
     learned: Fold
     training: Side
     watched: str | None
-    beside: Side | None
+    validation: Side | None
     start: dict[str, str]
     images_sha256: dict[str, str]
 
@@ -219,7 +219,7 @@ def _task(
         learned=learned,
         training=_side(learned, "train", in_order=in_order),
         watched=watched,
-        beside=_side(fold, watched, in_order=in_order) if watched else None,
+        validation=_side(fold, watched, in_order=in_order) if watched else None,
         start=start,
         images_sha256={row.corpus: row.sha256 for row in listed},
     )
@@ -239,7 +239,7 @@ def _fit(
         model_folder(task.key),
         images,
         task.training,
-        task.beside,
+        task.validation,
         kind=kind,
         options=options,
         classes=task.fold.classes,
@@ -274,18 +274,18 @@ def _learn(
     if images.kind == "features":
         n_replaced = f"{n_anomalous} of {len(training.block_ids) * images.shape[0]}"
         say(f"train {task.key}: {n_replaced} values of the training blocks were anomalous and replaced")
-    about = {**provenance(device), "processes": team.size}
-    rests_on = {
+    made_by = {**provenance(device), "processes": team.size}
+    inputs = {
         "network": list(asked),
         "recipe": asdict(recipe),
         "images": [task.images_sha256, images.representation],
     }
-    keeper = _keeper(task, rests_on, compute, about)
+    keeper = _keeper(task, compute, inputs, made_by)
     kept = train_network(
         network,
         images,
         training,
-        task.beside,
+        task.validation,
         n_classes=len(task.fold.classes),
         recipe=recipe,
         preparation=preparation,
@@ -316,7 +316,7 @@ def _learn(
         n_anomalous=n_anomalous,
     )
     save_model(model_folder(task.key), network, card, preparation)
-    write_json(model_folder(task.key) / "provenance.json", about)
+    write_json(model_folder(task.key) / "provenance.json", made_by)
     when_in_place(keeper.remove)
 
 
@@ -324,19 +324,27 @@ def _not_noted(_point: CurvePoint) -> None:
     """Leave a point of a curve to the process that leads."""
 
 
-def _keeper(task: _Task, about: Mapping[str, Any], compute: Compute, rests_on: Mapping[str, Any]) -> Keeper:
-    """What keeps a run's state, known by all that may change a byte of its result."""
-    learned = hashlib.sha256()
-    for side in (task.training, task.beside):
+def _keeper(task: _Task, compute: Compute, inputs: Mapping[str, Any], made_by: Mapping[str, Any]) -> Keeper:
+    """What keeps a run's state, known by all that may change a byte of its result.
+
+    Parameters
+    ----------
+    inputs
+        The network's start, the recipe and the images, by content.
+    made_by
+        Versions, device, threads and processes.
+    """
+    sides = hashlib.sha256()
+    for side in (task.training, task.validation):
         if side:
-            learned.update(json.dumps([list(side.block_ids), side.labels.tolist(), side.lengths]).encode())
+            sides.update(json.dumps([list(side.block_ids), side.labels.tolist(), side.lengths]).encode())
     everything = {
-        **about,
+        **inputs,
         "key": task.key,
         "classes": task.fold.classes,
-        "sides": learned.hexdigest(),
+        "sides": sides.hexdigest(),
         "deterministic": compute.deterministic,
-        "rests_on": rests_on,
+        "made_by": made_by,
     }
     return Keeper(
         folder=resume_folder(task.key),
