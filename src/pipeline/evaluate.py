@@ -15,7 +15,7 @@ from pipeline.levels import LEVELS, Scorer, recalls
 from pipeline.metrics import Floats, Integers, spread
 from pipeline.store.columns import Table, read_table
 from pipeline.store.files import read_json, write_json
-from pipeline.store.folds import Fold, read_fold
+from pipeline.store.folds import VALIDATION_SIDE, Fold, read_fold
 from pipeline.store.paths import (
     ANSWERS,
     BLOCKS,
@@ -143,11 +143,11 @@ def _calibration_side(how: How, validation: str) -> str | None:
     """Name of the side that temperatures are fitted on; None where none are."""
     if how.calibrate == "none":
         return None
-    if validation == "none":
+    if (side := VALIDATION_SIDE[validation]) is None:
         raise MetricsError(
             "evaluate.calibrate: validation needs a validation side: set split.validation, or calibrate to none"
         )
-    return {"fraction": "validation"}.get(validation, validation)
+    return side
 
 
 def _scaling(

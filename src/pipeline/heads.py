@@ -19,7 +19,7 @@ from pipeline.head_sources import HeadRecipe
 from pipeline.models.estimators import KINDS, Estimator, Options, fit_estimator
 from pipeline.models.saved import load_fitted, save_fitted, unfit
 from pipeline.store.files import read_json, sha256_of, write_json
-from pipeline.store.folds import Fold, Outputs, read_fold, read_outputs, write_outputs
+from pipeline.store.folds import VALIDATION_SIDE, Fold, Outputs, read_fold, read_outputs, write_outputs
 from pipeline.store.paths import head_folder, head_outputs_h5, head_source, outputs_h5, run_key
 
 WEIGHTS, CARD = "head.safetensors", "head.json"
@@ -194,9 +194,9 @@ def _side(head: HeadRecipe, validation: str) -> str:
     """Name of the side in split.csv that a head learns from."""
     if head.fitted_on == "train":
         return "train"
-    if validation == "none":
+    if (side := VALIDATION_SIDE[validation]) is None:
         raise SplitError("heads: fitted_on validation needs a validation side: set split.validation, or fit on train")
-    return {"fraction": "validation"}.get(validation, validation)
+    return side
 
 
 def _listed_outputs(key: str, fold: Fold, head: HeadRecipe) -> Outputs:

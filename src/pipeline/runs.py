@@ -29,7 +29,7 @@ from pipeline.models.weights import read_weights
 from pipeline.sequences import count_gapped, order_clips
 from pipeline.store.claims import when_in_place
 from pipeline.store.files import write_json
-from pipeline.store.folds import Fold, read_fold, write_outputs_in_parts
+from pipeline.store.folds import VALIDATION_SIDE, Fold, read_fold, write_outputs_in_parts
 from pipeline.store.paths import (
     RESUME,
     SPECTROGRAMS_LIST,
@@ -211,7 +211,7 @@ def _task(
         )
     fold = read_fold(fold_index)
     learned = _with_variants(fold, balanced=balanced, seed=seed)
-    watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
+    watched = VALIDATION_SIDE[validation]
     return _Task(
         key=run_key(fold_index, member),
         fold_index=fold_index,
