@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.console import say, track
 from pipeline.errors import ModelError
+from pipeline.learning.progress import Tally
 from pipeline.models.checkpoint import CARD, PREPARATION, WEIGHTS, refuse_other_files
 from pipeline.models.estimators import Estimator, Options, fit_estimator, load_estimator, save_estimator
 from pipeline.models.inference import batches
@@ -180,13 +181,6 @@ def _values(images: Rendered, block_ids: Sequence[str], preparation: Preparation
 
 
 def _point(side: str, log_probabilities: Floats, labels: NDArray[np.int64]) -> CurvePoint:
-    right = log_probabilities.argmax(axis=1) == labels
-    recalls = [right[labels == label].mean() for label in np.unique(labels)]
-    return CurvePoint(
-        iteration=1,
-        epoch=1.0,
-        side=side,
-        loss=round(float(-log_probabilities[np.arange(len(labels)), labels].mean()), 6),
-        accuracy=round(float(right.mean()), 6),
-        uar=round(float(np.mean(recalls)), 6),
-    )
+    tally = Tally(log_probabilities.shape[1])
+    tally.add(-log_probabilities[np.arange(len(labels)), labels], labels, log_probabilities.argmax(axis=1))
+    return tally.point(1, 1.0, side)

@@ -118,7 +118,7 @@ def evaluate_runs(
         "baselines": baselines,
         "selected_on_test": any(_is_chosen(answerers[member]) for member in members) or fitted_on == "test",
         "start": {member: answerers[member].about[0]["start"] for member in members},
-        "split": _split_summary(folds) | _untrained(blocks.classes, learned),
+        "split": _split_summary(split, folds) | _untrained(blocks.classes, learned),
         **run,
     }
     if heads:
@@ -249,9 +249,8 @@ def _is_chosen(answerer: Answerer) -> bool:
     return any(card["selected_on_test"] for card in answerer.about)
 
 
-def _split_summary(folds: Sequence[int]) -> dict[str, Any]:
+def _split_summary(split: Mapping[str, Any], folds: Sequence[int]) -> dict[str, Any]:
     """What of split.json belongs beside every number, of the folds that were run."""
-    split = read_json(SPLIT_METRICS)
     return {
         **{name: split[name] for name in ("by", "method", "balance", "validation", "n_folds")},
         "leakage": split["leakage"] if len(folds) == split["n_folds"] else _leakage(split["folds"], folds),
