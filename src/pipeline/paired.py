@@ -14,6 +14,7 @@ from pipeline.gate.results import LEVELS, Result, read_result
 from pipeline.gate.revision import Version, find_revision, other_folder, working_folder
 from pipeline.metrics import SUMMARIES
 from pipeline.store.paths import METRICS
+from pipeline.words import in_columns
 
 WORKSPACE = "workspace"
 SIGNIFICANT = 0.05
@@ -171,9 +172,8 @@ def _table(name: str, level: PairedLevel) -> list[str]:
     for score, test in level.scores.items():
         between = "-" if test.low is None or test.high is None else f"{test.low:+.3f} to {test.high:+.3f}"
         rows.append((NAMES[score], f"{test.a:.3f}", f"{test.b:.3f}", f"{test.difference:+.3f}", between, _p(test.p)))
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [lines[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]]
+    lines = in_columns(rows)
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
 def _p(value: float) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.words import in_columns
+
 if TYPE_CHECKING:
     from pipeline.gap import Gap
     from pipeline.gap.measure import Condition
@@ -16,8 +18,7 @@ def as_text(gap: Gap) -> str:
     lines = [f"The optimism gap: {gap.what}; {_repeated(gap)}"]
     for level, conditions in gap.levels.items():
         rows = [(f"per {level}", *COLUMNS[1:]), *(_cells(one) for one in conditions)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-        table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        table = in_columns(rows)
         lines += ["", table[0], "-" * len(table[0]), *table[1:]]
     return "\n".join([*lines, "", *_sentences(gap)])
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import StoreError
 from pipeline.gate.verdict import BETTER, NOISE, NOT_GATED, REGRESSION, Verdict
+from pipeline.words import in_columns
 
 COLUMNS = ("score", "old", "new", "change", "95 % interval", "tolerance", "verdict")
 NAMES = {"uar": "UAR", "macro_f1": "macro-F1"}
@@ -30,10 +31,8 @@ class Page:
         """Lay the page out for a terminal."""
         lines = [self.title]
         if self.verdicts:
-            rows = [COLUMNS, *(_cells(verdict) for verdict in self.verdicts)]
-            widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-            table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-            lines += ["", table[0].rstrip(), "-" * len(table[0]), *(row.rstrip() for row in table[1:]), ""]
+            table = in_columns([COLUMNS, *(_cells(verdict) for verdict in self.verdicts)])
+            lines += ["", table[0], "-" * max(map(len, table)), *table[1:], ""]
         return "\n".join(_printable(line) for line in [*lines, *self.notes])
 
     def as_markdown(self) -> str:
