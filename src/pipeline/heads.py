@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pipeline.console import say
 from pipeline.errors import ModelError, SplitError, StoreError
 from pipeline.head_sources import HeadRecipe
-from pipeline.models.estimators import KINDS, Estimator, Options, fit_estimator
+from pipeline.models.estimators import ESTIMATORS, Estimator, Options, fit_estimator
 from pipeline.models.saved import load_fitted, save_fitted, unfit
 from pipeline.store.files import read_json, sha256_of, write_json
 from pipeline.store.folds import VALIDATION_SIDE, Fold, Outputs, read_fold, read_outputs, write_outputs
@@ -110,7 +110,7 @@ def _recurrent_kind(kind: str) -> Kind:
 
 
 HEADS: dict[str, Kind] = {
-    **{kind: _estimator_kind(kind) for kind in KINDS},
+    **{kind: _estimator_kind(kind) for kind in ESTIMATORS},
     **{kind: _recurrent_kind(kind) for kind in ("lstm", "bilstm")},
 }
 
@@ -164,7 +164,7 @@ def train_head(fold_index: int, name: str, head: HeadRecipe, *, validation: str)
 
 def _provenance(kind: str) -> dict[str, Any]:
     """What may change the last digits of a head and is not a parameter."""
-    fits = ("scipy", "scikit-learn") if kind in KINDS else ("torch",)
+    fits = ("scipy", "scikit-learn") if kind in ESTIMATORS else ("torch",)
     packages = {name: version(name) for name in ("numpy", *fits)}
     return {"python": platform.python_version(), "machine": platform.machine(), "packages": packages}
 

@@ -21,7 +21,7 @@ from pipeline.learning.recipe import Recipe
 from pipeline.learning.resume import Keeper, digest_of_run
 from pipeline.learning.team import ALONE, Team, joined, team_of_environment
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
-from pipeline.models.estimators import KINDS, Options
+from pipeline.models.estimators import ESTIMATORS, Options
 from pipeline.models.inference import prepare_torch, refuse_unfit_shape
 from pipeline.models.preparation import fit_preparation, input_shape_of
 from pipeline.models.recurrent import NO_RECURRENCE, AnyNetwork, Recurrence, SequenceNetwork, start_classifier
@@ -124,7 +124,7 @@ def train_run(
         If a side is empty, or a clip's blocks are not all on one side where its order counts.
     """
     team = team_of_environment()
-    if network_name in KINDS:  # one process fits it
+    if network_name in ESTIMATORS:  # one process fits it
         if not team.leads:
             return
         team = ALONE
@@ -136,7 +136,7 @@ def train_run(
         curve = LiveTable(curves_csv(task.key), CurvePoint) if team.leads else contextlib.nullcontext()
         with open_rendered(listed) as images, curve as curves:
             on_point = curves.append if curves else _not_noted
-            if network_name in KINDS:
+            if network_name in ESTIMATORS:
                 _fit(task, images, network_name, Options(**(estimator or {})), recipe=recipe, on_point=on_point)
                 return
             shape = input_shape_of(images.kind, images.shape)

@@ -16,7 +16,7 @@ from pipeline.errors import ModelError, SplitError
 from pipeline.learning.recipe import Recipe
 from pipeline.models.networks import FLAT
 from pipeline.models.preparation import Preparation, Scale
-from pipeline.models.recurrent import KINDS, Recurrence, SequenceNetwork, start_sequence
+from pipeline.models.recurrent import RECURRENT, Recurrence, SequenceNetwork, start_sequence
 from pipeline.sequences import order_clips
 from pipeline.store.folds import Fold
 from pipeline.train import Side, outputs_of_side, train_network
@@ -163,8 +163,8 @@ def fit_sequences(
     SplitError
         If there is nothing on that side, or the split tears clips.
     """
-    if kind not in KINDS:
-        raise ModelError(f"there is no recurrent head {kind!r}: {', '.join(KINDS)}")
+    if kind not in RECURRENT:
+        raise ModelError(f"there is no recurrent head {kind!r}: {', '.join(RECURRENT)}")
     there = fold.on(side)
     clips = [clip for clip in order_clips(fold) if there[clip[0]]]
     if not clips:
