@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pipeline.console import say, track
 from pipeline.errors import ModelError
 from pipeline.learning.progress import Tally
+from pipeline.learning.sides import Side
 from pipeline.models.checkpoint import CARD, PREPARATION, WEIGHTS, refuse_other_files
 from pipeline.models.estimators import Estimator, Options, fit_estimator, load_estimator, save_estimator
 from pipeline.models.inference import batches
@@ -21,7 +22,7 @@ from pipeline.models.preparation import Preparation, fit_preparation, load_prepa
 from pipeline.store.files import read_json, sha256_of, write_json
 from pipeline.store.rendered import Rendered
 from pipeline.store.tables import CurvePoint
-from pipeline.train import Side, provenance
+from pipeline.train import provenance
 
 MAX_VALUES = 16384  # of one block: an estimator has all training blocks in memory, and weighs every value by itself
 READ_BATCH = 64  # blocks

@@ -19,7 +19,9 @@ from pipeline.errors import SplitError, StoreError
 from pipeline.estimator_runs import EstimatorCard, fit_member, is_estimator, load_member, outputs_of_member
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.resume import Keeper, digest_of_run
+from pipeline.learning.sides import Side
 from pipeline.learning.team import ALONE, Team, joined, team_of_environment
+from pipeline.learning.watching import OUTPUT_BATCH, outputs_of_side
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
 from pipeline.models.estimators import ESTIMATORS, Options
 from pipeline.models.inference import prepare_torch, refuse_unfit_shape
@@ -43,9 +45,7 @@ from pipeline.store.paths import (
 )
 from pipeline.store.rendered import Rendered, open_rendered
 from pipeline.store.tables import Block, CurvePoint, LiveTable, SpectrogramFile, read_rows
-from pipeline.train import Side, outputs_of_side, provenance, train_network
-
-PREDICT_BATCH = 64  # images; fixed, because sums in another order give other last digits
+from pipeline.train import provenance, train_network
 
 
 @dataclass(frozen=True)
@@ -378,10 +378,8 @@ def predict_run(fold_index: int, member: str, *, compute: Compute) -> None:
     network.to(device)
     with open_rendered(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
         _refuse_other_representation(key, card, images)
-        outputs = outputs_of_side(
-            network, images, everything, preparation=preparation, device=device, n_images=PREDICT_BATCH
-        )
-        n_batches = len(places) if in_order else -(-len(fold.rows) // PREDICT_BATCH)
+        outputs = outputs_of_side(network, images, everything, preparation=preparation, device=device)
+        n_batches = len(places) if in_order else -(-len(fold.rows) // OUTPUT_BATCH)
         results = track(outputs, label=f"predict {key}", total=n_batches, unit="clips" if in_order else "batches")
         parts = ({"logits": logits, "features": features} for logits, features in results)
         _write_outputs(key, fold, card, _in_order_of_rows(parts, np.concatenate(places)))

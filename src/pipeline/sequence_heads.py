@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ModelError, SplitError
 from pipeline.learning.recipe import Recipe
+from pipeline.learning.sides import Side
+from pipeline.learning.watching import outputs_of_side
 from pipeline.models.networks import FLAT
 from pipeline.models.preparation import Preparation, Scale
 from pipeline.models.recurrent import RECURRENT, Recurrence, SequenceNetwork, start_sequence
 from pipeline.sequences import order_clips
 from pipeline.store.folds import Fold
-from pipeline.train import Side, outputs_of_side, train_network
+from pipeline.train import train_network
 
 CPU = torch.device("cpu")
 CONSTANT = 1e-6  # of a column's largest value: less deviation is the rounding of single precision

@@ -21,6 +21,7 @@ from pipeline.console import say, track
 from pipeline.learning.feed import Blocks
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.team import ALONE, Team
+from pipeline.learning.watching import OUTPUT_BATCH
 from pipeline.models.inference import batches
 from pipeline.models.networks import Network, seeded
 from pipeline.models.preparation import Preparation
@@ -28,7 +29,6 @@ from pipeline.models.recurrent import AnyNetwork, Recurrence, SequenceNetwork
 
 MOST_IN_MEMORY = 2**28  # bytes of features; more lie on disk
 MOST_OF_DISK = 0.9  # of what is free
-BATCH = 64  # images; as validation has it, so that it finds the same to the last digit
 # What does the same in training as in evaluation.
 STEADY = (
     nn.ReLU,
@@ -167,7 +167,9 @@ def shorten(
     features = Features(scratch)
     short = _head_of(network)
     n_blocks = sum(len(part) for part in parts)
-    given = [ids for part in parts for ids in batches(part, BATCH)]
+    given = [
+        ids for part in parts for ids in batches(part, OUTPUT_BATCH)
+    ]  # as validation has them: the same to the last digit
     network.eval()
 
     def make() -> Iterator[tuple[Sequence[str], Floats | None]]:

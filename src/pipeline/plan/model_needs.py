@@ -6,11 +6,11 @@ from pipeline.calibration import count_resamples
 from pipeline.features.chosen import representation_of
 from pipeline.fold_baselines import BATCH_BYTES
 from pipeline.learning.reuse import MOST_IN_MEMORY
+from pipeline.learning.watching import OUTPUT_BATCH
 from pipeline.models.preparation import n_channels_of
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, Job, Need, block_bytes, input_bytes, rows_in_chunks
 from pipeline.plan.network_counts import KEPT, NetworkCosts, copies_to_learn
 from pipeline.regression import PIECE_BYTES
-from pipeline.runs import PREDICT_BATCH
 from pipeline.store.folds import ROWS_IN_CHUNK
 from pipeline.words import amount
 
@@ -166,7 +166,7 @@ def _output_bytes(job: Job, costs: NetworkCosts) -> int:
 
 def _forward_bytes(job: Job, costs: NetworkCosts) -> int:
     """A batch on its way through the network, from one layer to the next."""
-    return PREDICT_BATCH * (2 * costs.largest_bytes + input_bytes(job.params))
+    return OUTPUT_BATCH * (2 * costs.largest_bytes + input_bytes(job.params))
 
 
 def _predict_memory(job: Job, costs: NetworkCosts) -> int:
