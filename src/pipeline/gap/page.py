@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.metrics import FEW_UNITS
 from pipeline.words import in_columns
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def _sentences(gap: Gap) -> list[str]:
         f"Per {level}, {_verdict(one, gap.on)}" for level, conditions in gap.levels.items() for one in conditions[:-1]
     ]
     last = gap.levels["block"][-1]
-    few = " Under 20 units: the intervals are too narrow." if last.n_units < 20 else ""
+    few = f" Under {FEW_UNITS} units: the intervals are too narrow." if last.n_units < FEW_UNITS else ""
     sizes = (
         f"Each run: about {last.n_train:.0f} training and {last.n_test:.0f} test blocks; {last.n_units} different "
         f"units ({gap.on}) tested over all seeds, which the intervals resample.{few}"
