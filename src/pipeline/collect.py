@@ -179,7 +179,7 @@ def _refuse(corpus: str, folder: Path, clips: Sequence[Clip], rejected: Sequence
 
 
 def _part_conflicts(clips: Sequence[Clip]) -> tuple[list[Clip], list[Rejected]]:
-    """Part the clips from those whose very sound is there under another label too."""
+    """Split the clips into those to keep, and those whose exact sound is also there under another label."""
     by_sound = defaultdict(list)
     for clip in clips:
         by_sound[clip.pcm_sha256].append(clip)

@@ -245,7 +245,7 @@ def _about_head(head: Answerer) -> dict[str, Any]:
 
 
 def _is_chosen(answerer: Answerer) -> bool:
-    """Whether something of it was chosen or fitted on the test side of a fold."""
+    """Whether its weights were chosen, or a head fitted, on the test side of a fold."""
     return any(card["selected_on_test"] for card in answerer.about)
 
 

@@ -58,7 +58,7 @@ class Compute:
     checkpoint_minutes: float = 0.0
 
     def prepare(self, team: Team = ALONE) -> torch.device:
-        """Set torch up and return the device, those of this process of a team."""
+        """Set torch up, and return the device: this process's share of threads and GPUs, if it is one of a team."""
         prepare_torch(threads=team.threads(self.threads), deterministic=self.deterministic)
         return team.device(self.device)
 
@@ -109,14 +109,25 @@ def train_run(
 ) -> None:
     """Train one member on one fold's training side; write its model, its provenance and its learning curves.
 
-    `validation` says which side is watched, and chosen on if the recipe keeps the best: none, fraction (the validation
-    side) or test. `options` are of our own networks; `frozen` layers do not learn. Altered blocks of training clips are
-    learned from beside their own; with `balanced`, as many of each class, chosen by `seed`. With a `recurrence` the
-    items are clips: it runs over what the network makes of each block. Where `network_name` is an estimator's, it is
-    fitted once, with the options `estimator`; of the recipe it has the way in and the seed.
-
     A network's state is kept now and then, as `compute` says; after a kill the same run goes on from there. Where
     torchrun has started several processes, they train it together, and one of them writes.
+
+    Parameters
+    ----------
+    network_name
+        Of a network, or of an estimator: that is fitted once, and of the recipe only `normalise`, `whiten` and the seed
+        apply.
+    init, dropout, options, frozen
+        As of `start_network`.
+    validation
+        Which side is watched, and chosen on if the recipe keeps the best: none, fraction (the validation side) or test.
+    balanced, seed
+        Altered blocks of training clips are learned from beside their own; if `balanced`, as many of each class, chosen
+        by `seed`. (The seed of the training is the recipe's.)
+    recurrence
+        What runs over a network's features of a clip's blocks; then the items are clips.
+    estimator
+        Options of an estimator.
 
     Raises
     ------

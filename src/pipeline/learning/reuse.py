@@ -44,7 +44,7 @@ Floats = NDArray[np.float32]
 
 
 class Shortened(NamedTuple):
-    """What the loop goes on with."""
+    """What is trained in place of the network, on what, and how that becomes its input."""
 
     network: "AnyNetwork | HeadOnly"  # its parameters are those of the whole network
     images: Blocks
@@ -121,7 +121,7 @@ class Features:
 
 
 def does_the_same_always(network: AnyNetwork) -> bool:
-    """Whether what enters the head, or the recurrent part, depends on nothing but the block."""
+    """Whether a block always gives the same features to the head, or to the recurrent part, while training."""
     blocks = network if isinstance(network, Network) else network.blocks
     if blocks is None or any(parameter.requires_grad for parameter in blocks.trunk_parameters()):
         return False

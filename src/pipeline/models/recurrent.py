@@ -61,7 +61,7 @@ class Recurrent(nn.Module):
         self.classes = nn.Linear(recurrence.units * (1 + is_bidirectional), n_classes)
 
     def forward(self, features: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Logits (n, n_classes) and hidden states (n, n_units) of sequences that lie one after the other, (n, ...)."""
+        """Logits (n, n_classes) and hidden states (n, n_units) of sequences laid end to end (n, n_features)."""
         if len(lengths) == 1:  # nothing to fill up
             hidden = self.lstm(features[None])[0][0]
             return self.classes(hidden), hidden
