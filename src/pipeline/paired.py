@@ -8,13 +8,13 @@ from typing import Any
 
 from pipeline.compare import compare_answers, find_mismatches, permutation_p_values
 from pipeline.errors import PipelineError, RevisionError
-from pipeline.findings import count_of
+from pipeline.findings import LEVELS, count_of
 from pipeline.gate.differences import split_differences, untrained_in_words
-from pipeline.gate.results import LEVELS, Result, read_result
+from pipeline.gate.results import Result, read_result
 from pipeline.gate.revision import Version, find_revision, other_folder, working_folder
 from pipeline.metrics import SUMMARIES
 from pipeline.store.paths import METRICS
-from pipeline.words import in_columns
+from pipeline.words import in_columns, printable
 
 WORKSPACE = "workspace"
 SIGNIFICANT = 0.05
@@ -66,7 +66,7 @@ class Comparison:
                 f"{SIGNIFICANT} is called better.",
                 *(f"Note: A and B differ in {note}" for note in self.notes),
             ]
-        return "\n".join("".join(letter if letter.isprintable() else "?" for letter in line) for line in lines)
+        return "\n".join(map(printable, lines))
 
     def as_json(self) -> dict[str, Any]:
         """Give the same as a JSON mapping."""

@@ -3,9 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.findings import count_of, figure, find_caveats, heads_in_words, how_to_read, members_alone, what_was_run
-
-LEVELS = ("clip", "block")
+from pipeline.findings import (
+    LEVELS,
+    count_of,
+    figure,
+    find_caveats,
+    heads_in_words,
+    how_to_read,
+    members_alone,
+    what_was_run,
+)
 
 
 def summarise(metrics: Mapping[str, Any], split: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Amounts, times and sizes as people say them, and rows of words in columns."""
+"""Amounts, times and sizes as people say them; rows in columns, and lines that can be shown."""
 
 from collections.abc import Sequence
 
@@ -36,3 +36,8 @@ def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Lay rows of as many cells each out for a terminal, a line each, every column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def printable(line: str) -> str:
+    """Put a question mark for what would move a terminal's cursor or could not be written: names come from files."""
+    return "".join(sign if sign.isprintable() else "?" for sign in line)
