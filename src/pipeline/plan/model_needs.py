@@ -149,7 +149,7 @@ def _predict(job: Job) -> Need:
         items=f"{amount(n_folds * len(networks), 'run')}, {amount(n, job.item)}",
         seconds=n_folds * sum(seconds),
         disk=n_folds * sum(disk),
-        memory=max(_predict_memory(job, costs) for costs in networks),
+        memory=max(_predict_memory(job, name, costs) for name, costs in job.networks.items()),
         gpu=max(costs.state_bytes + _forward_bytes(job, costs) if _on_gpu(costs) else 0 for costs in networks),
     )
 
@@ -169,12 +169,14 @@ def _forward_bytes(job: Job, costs: NetworkCosts) -> int:
     return OUTPUT_BATCH * (2 * costs.largest_bytes + input_bytes(job.params))
 
 
-def _predict_memory(job: Job, costs: NetworkCosts) -> int:
+def _predict_memory(job: Job, name: str, costs: NetworkCosts) -> int:
     n = job.sides.rows
+    model, _, _ = job.params.of_member(name)
     network = 2 * costs.state_bytes + (0 if _on_gpu(costs) else _forward_bytes(job, costs))
     tables = job.split_memory + (ROW_MEMORY["place"] + 2 * job.counts.name_bytes) * n
-    # The outputs of all batches are put together at the end: twice.
-    return job.sound.base_torch_bytes + tables + network + 2 * n * _output_bytes(job, costs)
+    # Outputs are written as they come; an estimator's, and those of clips in order, are put together at the end: twice.
+    held = 2 * n if model.is_estimator or model.sequence != "none" else OUTPUT_BATCH
+    return job.sound.base_torch_bytes + tables + network + held * _output_bytes(job, costs)
 
 
 def _list_heads(job: Job) -> Need:
