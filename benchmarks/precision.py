@@ -15,10 +15,11 @@ import typer
 
 from pipeline.features.spectrogram import SpectrogramSpec, band_decibels, draw_image
 from pipeline.learning.recipe import Recipe
+from pipeline.learning.sides import Side
 from pipeline.models.inference import prepare_torch
 from pipeline.models.networks import start_network
 from pipeline.models.preparation import Preparation
-from pipeline.train import Side, train_network
+from pipeline.train import train_network
 
 EMOTIONS = {"W": "anger", "N": "neutral", "F": "happiness", "T": "sadness"}  # sixth letter of EMO-DB's names
 CPU = torch.device("cpu")

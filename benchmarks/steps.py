@@ -15,13 +15,14 @@ from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 from pipeline.learning.recipe import Recipe
+from pipeline.learning.sides import Side
 from pipeline.learning.team import ALONE, Team
 from pipeline.models.networks import Network, start_network
 from pipeline.models.preparation import Preparation
 from pipeline.store.arrays import digest_of, encode_texts, new_arrays, open_arrays
 from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import SpectrogramFile
-from pipeline.train import Side, train_network
+from pipeline.train import train_network
 
 N_CLASSES = 6
 WARM = 2  # steps that are not timed

@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from pipeline.augment.attach import LEAK
 from pipeline.augment.variants import RANGES, Variant, chosen_variants
 from pipeline.errors import ParamsError
-from pipeline.models.estimators import KINDS, Options
+from pipeline.models import estimators
+from pipeline.models.estimators import Options
 from pipeline.params import load_params, parse_params
 from pipeline.params.fitted import USED
 from pipeline.params.sections import ESTIMATORS, RECURRENT, Estimator, SoundVariant
@@ -333,9 +334,9 @@ def test_a_head_has_the_committed_values_of_estimators_where_it_gives_none():
 
 
 def test_kinds_of_estimators_are_those_that_are_fitted_with_their_options():
-    assert tuple(KINDS) == ESTIMATORS
-    assert set(USED) == {*KINDS, *RECURRENT}
-    used = set().union(*(USED[kind] for kind in KINDS))
+    assert tuple(estimators.ESTIMATORS) == ESTIMATORS
+    assert set(USED) == {*ESTIMATORS, *RECURRENT}
+    used = set().union(*(USED[kind] for kind in ESTIMATORS))
     assert used == {*Estimator.model_fields} == {item.name for item in dataclasses.fields(Options)}
     assert Estimator().model_dump() == dataclasses.asdict(Options()) == VALUES["model"]["estimator"]
 

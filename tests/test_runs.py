@@ -25,6 +25,7 @@ from made_run import SPLIT as CHOICES
 
 from pipeline.errors import ModelError, SplitError, StoreError
 from pipeline.fold_baselines import fit_baselines
+from pipeline.learning.sides import Side
 from pipeline.models.checkpoint import load_model
 from pipeline.models.inference import outputs_of
 from pipeline.models.networks import start_network
@@ -45,7 +46,6 @@ from pipeline.store.paths import (
 )
 from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, SpectrogramFile, SplitRow, read_rows, write_rows
-from pipeline.train import Side
 
 
 @pytest.fixture

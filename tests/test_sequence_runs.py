@@ -23,6 +23,8 @@ from made_run import (
 )
 
 from pipeline.errors import ModelError, SplitError
+from pipeline.learning.sides import Side
+from pipeline.learning.stepping import CLIP_NORM
 from pipeline.models.checkpoint import load_model
 from pipeline.models.inference import outputs_of_clips
 from pipeline.models.preparation import Preparation
@@ -32,7 +34,7 @@ from pipeline.store.folds import read_fold, read_outputs
 from pipeline.store.paths import SPECTROGRAMS_LIST, SPLIT, VARIANTS, blocks_csv, curves_csv, model_folder, outputs_h5
 from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Block, SpectrogramFile, SplitRow, read_rows, write_rows
-from pipeline.train import CLIP_NORM, Side, train_network
+from pipeline.train import train_network
 
 CPU = torch.device("cpu")
 LSTM = Recurrence(kind="lstm", units=8)

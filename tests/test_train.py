@@ -10,10 +10,11 @@ from torch import nn
 
 from pipeline.augment.images import Jitter, alter_images, draw_changes
 from pipeline.errors import ModelError
+from pipeline.learning.sides import Side
 from pipeline.models.inference import outputs_of
 from pipeline.models.networks import start_network
 from pipeline.models.preparation import Preparation
-from pipeline.train import Side, provenance, train_network
+from pipeline.train import provenance, train_network
 
 CPU = torch.device("cpu")
 

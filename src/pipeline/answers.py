@@ -19,9 +19,9 @@ class AnsweredBlocks:
 
     classes: tuple[str, ...]
     labels: NDArray[np.int64]  # (n,)
-    names: Sequence[str]
-    clips: Sequence[str]
-    groups: Sequence[str]
+    names: Sequence[str]  # (n,) block_id
+    clips: Sequence[str]  # (n,) clip_id of each block
+    groups: Sequence[str]  # (n,) its unit of the split
     starts: NDArray[np.float64]  # (n,) seconds from the start of the clip
     ends: NDArray[np.float64]  # (n,)
 

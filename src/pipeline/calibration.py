@@ -15,6 +15,7 @@ LEAST = 1e-15  # log loss takes no probability for smaller, as it would be infin
 COLDEST, HOTTEST = 0.2, 100.0  # range of temperatures
 FEWEST_BLOCKS = 10  # to fit a temperature on
 MOST_DRAWS = 5_000_000  # of units, in all resamples of one interval
+LEAST_RESAMPLES = 100  # all the same
 _CHUNK_DRAWS = 5_000  # in memory at a time: products so small run on one thread, and waking others costs more
 _LEAST_CHUNK = 8  # resamples, however many the units
 _DECIMALS = 4
@@ -133,11 +134,16 @@ def _holds(actual: Integers, unit: Integers, n_classes: int) -> NDArray[np.int64
     return counts.reshape(-1, n_classes, 1)
 
 
+def count_resamples(n_resamples: int, n_units: int) -> int:
+    """How many of the resamples that are asked for are drawn, of so many units."""
+    return min(n_resamples, max(LEAST_RESAMPLES, MOST_DRAWS // n_units))
+
+
 def _resample(sums: Floats, holds: NDArray[np.int64], n_resamples: int, seed: int) -> Iterator[Floats]:
     """Yield the sums of resamples (chunk, 3, n_bins), units drawn within their strata."""
     n_units = len(sums)
     flat = sums.reshape(n_units, -1)
-    n_left = min(n_resamples, max(100, MOST_DRAWS // n_units))
+    n_left = count_resamples(n_resamples, n_units)
     groups = [flat[members] for members in strata(holds)]
     streams = np.random.default_rng(seed).spawn(len(groups))
     while n_left:

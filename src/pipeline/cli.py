@@ -131,7 +131,10 @@ def leaks(
 @app.command()
 def gap(
     on: Annotated[str, typer.Option(help="The honest split's unit: a field such as group or speaker.")] = "group",
-    by: Annotated[str, typer.Option(help="The splits that are compared with it, with commas.")] = "block,clip",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="The splits that are compared with it: a,b. Repeatable.", show_default="block,clip"),
+    ] = None,
     seeds: Annotated[int, typer.Option(help="How often all is repeated.")] = 5,
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-S", help="A key=value for every run, as of dvc exp run -S.")
@@ -145,7 +148,9 @@ def gap(
 
     if markdown is not None and not markdown.parent.is_dir():  # said before minutes of training
         raise GapError(f"{markdown}: there is no folder {markdown.parent}: give --markdown another path")
-    found = measure_gap(load_params(), on=on, by=by.split(","), seeds=seeds, settings=settings or [])
+    found = measure_gap(
+        load_params(), on=on, by=",".join(by or ["block,clip"]).split(","), seeds=seeds, settings=settings or []
+    )
     answer(as_text(found))
     if markdown is not None:
         try:

@@ -16,7 +16,7 @@ from pipeline.corpora import Listing, Recording, describe_missing, refuse_missin
 from pipeline.errors import AudioError, CorpusError
 from pipeline.parallel import in_order
 from pipeline.store.arrays import SOUND_CHUNK, ArrayWriter, new_arrays
-from pipeline.store.paths import clips_csv, clips_h5, missing_csv, noted_csv, rejected_csv
+from pipeline.store.paths import clips_csv, clips_folder, clips_h5, missing_csv, noted_csv, rejected_csv
 from pipeline.store.tables import Clip, Missing, Noted, Rejected, write_rows
 
 Facts = tuple[float, float]  # bandwidth (Hz) and floor (dB re full scale)
@@ -59,7 +59,7 @@ def collect_clips(
     noted: dict[Noted, None] = {}  # events of one recording share its notes
     recordings = listing.recordings
     rejected = [Rejected(path=path, label="", reason=reason) for path, reason in sorted(listing.surplus.items())]
-    held = clips_h5(corpus).parent  # what is too long for memory lies where it is to go
+    held = clips_folder(corpus)  # what is too long for memory lies where it is to go
     with Readers() as readers, new_arrays(clips_h5(corpus)) as arrays:
         jobs = ((readers, folder, recording, sample_rate, max_seconds, held) for recording in recordings)
         results = in_order(_read, jobs, n_workers=n_workers)
@@ -179,7 +179,7 @@ def _refuse(corpus: str, folder: Path, clips: Sequence[Clip], rejected: Sequence
 
 
 def _part_conflicts(clips: Sequence[Clip]) -> tuple[list[Clip], list[Rejected]]:
-    """Part the clips from those whose very sound is there under another label too."""
+    """Split the clips into those to keep, and those whose exact sound is also there under another label."""
     by_sound = defaultdict(list)
     for clip in clips:
         by_sound[clip.pcm_sha256].append(clip)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.console import say, track
 from pipeline.errors import ModelError
+from pipeline.learning.progress import Tally
+from pipeline.learning.sides import Side
 from pipeline.models.checkpoint import CARD, PREPARATION, WEIGHTS, refuse_other_files
 from pipeline.models.estimators import Estimator, Options, fit_estimator, load_estimator, save_estimator
 from pipeline.models.inference import batches
@@ -20,7 +22,7 @@ from pipeline.models.preparation import Preparation, fit_preparation, load_prepa
 from pipeline.store.files import read_json, sha256_of, write_json
 from pipeline.store.rendered import Rendered
 from pipeline.store.tables import CurvePoint
-from pipeline.train import Side, provenance
+from pipeline.train import provenance
 
 MAX_VALUES = 16384  # of one block: an estimator has all training blocks in memory, and weighs every value by itself
 READ_BATCH = 64  # blocks
@@ -180,13 +182,6 @@ def _values(images: Rendered, block_ids: Sequence[str], preparation: Preparation
 
 
 def _point(side: str, log_probabilities: Floats, labels: NDArray[np.int64]) -> CurvePoint:
-    right = log_probabilities.argmax(axis=1) == labels
-    recalls = [right[labels == label].mean() for label in np.unique(labels)]
-    return CurvePoint(
-        iteration=1,
-        epoch=1.0,
-        side=side,
-        loss=round(float(-log_probabilities[np.arange(len(labels)), labels].mean()), 6),
-        accuracy=round(float(right.mean()), 6),
-        uar=round(float(np.mean(recalls)), 6),
-    )
+    tally = Tally(log_probabilities.shape[1])
+    tally.add(-log_probabilities[np.arange(len(labels)), labels], labels, log_probabilities.argmax(axis=1))
+    return tally.point(1, 1.0, side)

@@ -15,7 +15,7 @@ from pipeline.levels import LEVELS, Scorer, recalls
 from pipeline.metrics import Floats, Integers, spread
 from pipeline.store.columns import Table, read_table
 from pipeline.store.files import read_json, write_json
-from pipeline.store.folds import Fold, read_fold
+from pipeline.store.folds import VALIDATION_SIDE, Fold, read_fold
 from pipeline.store.paths import (
     ANSWERS,
     BLOCKS,
@@ -118,7 +118,7 @@ def evaluate_runs(
         "baselines": baselines,
         "selected_on_test": any(_is_chosen(answerers[member]) for member in members) or fitted_on == "test",
         "start": {member: answerers[member].about[0]["start"] for member in members},
-        "split": _split_summary(folds) | _untrained(blocks.classes, learned),
+        "split": _split_summary(split, folds) | _untrained(blocks.classes, learned),
         **run,
     }
     if heads:
@@ -143,11 +143,11 @@ def _calibration_side(how: How, validation: str) -> str | None:
     """Name of the side that temperatures are fitted on; None where none are."""
     if how.calibrate == "none":
         return None
-    if validation == "none":
+    if (side := VALIDATION_SIDE[validation]) is None:
         raise MetricsError(
             "evaluate.calibrate: validation needs a validation side: set split.validation, or calibrate to none"
         )
-    return {"fraction": "validation"}.get(validation, validation)
+    return side
 
 
 def _scaling(
@@ -245,13 +245,12 @@ def _about_head(head: Answerer) -> dict[str, Any]:
 
 
 def _is_chosen(answerer: Answerer) -> bool:
-    """Whether something of it was chosen or fitted on the test side of a fold."""
+    """Whether its weights were chosen, or a head fitted, on the test side of a fold."""
     return any(card["selected_on_test"] for card in answerer.about)
 
 
-def _split_summary(folds: Sequence[int]) -> dict[str, Any]:
+def _split_summary(split: Mapping[str, Any], folds: Sequence[int]) -> dict[str, Any]:
     """What of split.json belongs beside every number, of the folds that were run."""
-    split = read_json(SPLIT_METRICS)
     return {
         **{name: split[name] for name in ("by", "method", "balance", "validation", "n_folds")},
         "leakage": split["leakage"] if len(folds) == split["n_folds"] else _leakage(split["folds"], folds),

@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.corpora import count_missing
 
+LEVELS = ("clip", "block")  # in the order in which people are shown them
 LARGE_ECE = 0.1
 MOST_NAMED = 3  # labels in one sentence
 # What the audit of every split checks; fields of clips.csv come on top, where a corpus has them.

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from pipeline.console import say
 from pipeline.errors import ModelError, SplitError, StoreError
 from pipeline.head_sources import HeadRecipe
-from pipeline.models.estimators import KINDS, Estimator, Options, fit_estimator
+from pipeline.models.estimators import ESTIMATORS, Estimator, Options, fit_estimator
 from pipeline.models.saved import load_fitted, save_fitted, unfit
 from pipeline.store.files import read_json, sha256_of, write_json
-from pipeline.store.folds import Fold, Outputs, read_fold, read_outputs, write_outputs
+from pipeline.store.folds import VALIDATION_SIDE, Fold, Outputs, read_fold, read_outputs, write_outputs
 from pipeline.store.paths import head_folder, head_outputs_h5, head_source, outputs_h5, run_key
 
 WEIGHTS, CARD = "head.safetensors", "head.json"
@@ -110,7 +110,7 @@ def _recurrent_kind(kind: str) -> Kind:
 
 
 HEADS: dict[str, Kind] = {
-    **{kind: _estimator_kind(kind) for kind in KINDS},
+    **{kind: _estimator_kind(kind) for kind in ESTIMATORS},
     **{kind: _recurrent_kind(kind) for kind in ("lstm", "bilstm")},
 }
 
@@ -164,7 +164,7 @@ def train_head(fold_index: int, name: str, head: HeadRecipe, *, validation: str)
 
 def _provenance(kind: str) -> dict[str, Any]:
     """What may change the last digits of a head and is not a parameter."""
-    fits = ("scipy", "scikit-learn") if kind in KINDS else ("torch",)
+    fits = ("scipy", "scikit-learn") if kind in ESTIMATORS else ("torch",)
     packages = {name: version(name) for name in ("numpy", *fits)}
     return {"python": platform.python_version(), "machine": platform.machine(), "packages": packages}
 
@@ -194,9 +194,9 @@ def _side(head: HeadRecipe, validation: str) -> str:
     """Name of the side in split.csv that a head learns from."""
     if head.fitted_on == "train":
         return "train"
-    if validation == "none":
+    if (side := VALIDATION_SIDE[validation]) is None:
         raise SplitError("heads: fitted_on validation needs a validation side: set split.validation, or fit on train")
-    return {"fraction": "validation"}.get(validation, validation)
+    return side
 
 
 def _listed_outputs(key: str, fold: Fold, head: HeadRecipe) -> Outputs:

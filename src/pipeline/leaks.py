@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.findings import CHECKED, count_of
+from pipeline.words import in_columns
 
 FOLDS_SHOWN = 6  # with more, the worst stands for them
 PAIRS_SHOWN = 20
@@ -93,8 +94,7 @@ def _two_labels(pairs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = in_columns(rows)
     return [lines[0], "-" * len(lines[0]), *lines[1:]]
 
 

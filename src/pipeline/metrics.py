@@ -16,6 +16,7 @@ Scores = dict[str, Floats]
 
 SUMMARIES = ("accuracy", "uar", "macro_f1")
 COVERAGE = (0.025, 0.975)  # quantiles of the resamples that bound a 95 % interval
+FEW_UNITS = 20  # fewer are flagged; chosen here
 CHUNK_BYTES = 2**20  # of resamples in memory at a time; no number depends on it
 _DECIMALS = 4
 _SUM_TOLERANCE = 1e-3
@@ -137,7 +138,7 @@ def evaluate_level(
     unit_name: str,
     n_resamples: int,
     seed: int,
-    few_units: int = 20,
+    few_units: int = FEW_UNITS,
     learned: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Score one level's probabilities against its labels, with 95 % intervals over the units of the split.

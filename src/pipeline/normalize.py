@@ -81,9 +81,7 @@ def _measure_clip(audio: Any, clip: Clip, blocks: Sequence[Block], sample_rate: 
         raise AudioError(f"{clip.clip_id}: {error}") from None
 
 
-def _measure(
-    audio: Any, clip: Clip, blocks: Sequence[Block], sample_rate: int
-) -> tuple[Sequence[Block], Measurement, list[Measurement]]:
+def _measure(audio: Any, clip: Clip, blocks: Sequence[Block], sample_rate: int) -> _Measured:
     if blocks[0].fill != "none":
         (filled,) = read_run(audio, clip, blocks)
         span = np.array([0]), np.array([len(filled)])

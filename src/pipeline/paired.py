@@ -8,12 +8,13 @@ from typing import Any
 
 from pipeline.compare import compare_answers, find_mismatches, permutation_p_values
 from pipeline.errors import PipelineError, RevisionError
-from pipeline.findings import count_of
+from pipeline.findings import LEVELS, count_of
 from pipeline.gate.differences import split_differences, untrained_in_words
-from pipeline.gate.results import LEVELS, Result, read_result
+from pipeline.gate.results import Result, read_result
 from pipeline.gate.revision import Version, find_revision, other_folder, working_folder
 from pipeline.metrics import SUMMARIES
 from pipeline.store.paths import METRICS
+from pipeline.words import in_columns, printable
 
 WORKSPACE = "workspace"
 SIGNIFICANT = 0.05
@@ -65,7 +66,7 @@ class Comparison:
                 f"{SIGNIFICANT} is called better.",
                 *(f"Note: A and B differ in {note}" for note in self.notes),
             ]
-        return "\n".join("".join(letter if letter.isprintable() else "?" for letter in line) for line in lines)
+        return "\n".join(map(printable, lines))
 
     def as_json(self) -> dict[str, Any]:
         """Give the same as a JSON mapping."""
@@ -171,9 +172,8 @@ def _table(name: str, level: PairedLevel) -> list[str]:
     for score, test in level.scores.items():
         between = "-" if test.low is None or test.high is None else f"{test.low:+.3f} to {test.high:+.3f}"
         rows.append((NAMES[score], f"{test.a:.3f}", f"{test.b:.3f}", f"{test.difference:+.3f}", between, _p(test.p)))
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return [lines[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *lines[1:]]
+    lines = in_columns(rows)
+    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
 
 
 def _p(value: float) -> str:

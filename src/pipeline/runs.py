@@ -19,9 +19,11 @@ from pipeline.errors import SplitError, StoreError
 from pipeline.estimator_runs import EstimatorCard, fit_member, is_estimator, load_member, outputs_of_member
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.resume import Keeper, digest_of_run
+from pipeline.learning.sides import Side
 from pipeline.learning.team import ALONE, Team, joined, team_of_environment
+from pipeline.learning.watching import OUTPUT_BATCH, outputs_of_side
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
-from pipeline.models.estimators import KINDS, Options
+from pipeline.models.estimators import ESTIMATORS, Options
 from pipeline.models.inference import prepare_torch, refuse_unfit_shape
 from pipeline.models.preparation import fit_preparation, input_shape_of
 from pipeline.models.recurrent import NO_RECURRENCE, AnyNetwork, Recurrence, SequenceNetwork, start_classifier
@@ -29,7 +31,7 @@ from pipeline.models.weights import read_weights
 from pipeline.sequences import count_gapped, order_clips
 from pipeline.store.claims import when_in_place
 from pipeline.store.files import write_json
-from pipeline.store.folds import Fold, read_fold, write_outputs_in_parts
+from pipeline.store.folds import VALIDATION_SIDE, Fold, read_fold, write_outputs_in_parts
 from pipeline.store.paths import (
     RESUME,
     SPECTROGRAMS_LIST,
@@ -43,9 +45,7 @@ from pipeline.store.paths import (
 )
 from pipeline.store.rendered import Rendered, open_rendered
 from pipeline.store.tables import Block, CurvePoint, LiveTable, SpectrogramFile, read_rows
-from pipeline.train import Side, outputs_of_side, provenance, train_network
-
-PREDICT_BATCH = 64  # images; fixed, because sums in another order give other last digits
+from pipeline.train import provenance, train_network
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Compute:
     checkpoint_minutes: float = 0.0
 
     def prepare(self, team: Team = ALONE) -> torch.device:
-        """Set torch up and return the device, those of this process of a team."""
+        """Set torch up, and return the device: this process's share of threads and GPUs, if it is one of a team."""
         prepare_torch(threads=team.threads(self.threads), deterministic=self.deterministic)
         return team.device(self.device)
 
@@ -109,14 +109,25 @@ def train_run(
 ) -> None:
     """Train one member on one fold's training side; write its model, its provenance and its learning curves.
 
-    `validation` says which side is watched, and chosen on if the recipe keeps the best: none, fraction (the validation
-    side) or test. `options` are of our own networks; `frozen` layers do not learn. Altered blocks of training clips are
-    learned from beside their own; with `balanced`, as many of each class, chosen by `seed`. With a `recurrence` the
-    items are clips: it runs over what the network makes of each block. Where `network_name` is an estimator's, it is
-    fitted once, with the options `estimator`; of the recipe it has the way in and the seed.
-
     A network's state is kept now and then, as `compute` says; after a kill the same run goes on from there. Where
     torchrun has started several processes, they train it together, and one of them writes.
+
+    Parameters
+    ----------
+    network_name
+        Of a network, or of an estimator: that is fitted once, and of the recipe only `normalise`, `whiten` and the seed
+        apply.
+    init, dropout, options, frozen
+        As of `start_network`.
+    validation
+        Which side is watched, and chosen on if the recipe keeps the best: none, fraction (the validation side) or test.
+    balanced, seed
+        Altered blocks of training clips are learned from beside their own; if `balanced`, as many of each class, chosen
+        by `seed`. (The seed of the training is the recipe's.)
+    recurrence
+        What runs over a network's features of a clip's blocks; then the items are clips.
+    estimator
+        Options of an estimator.
 
     Raises
     ------
@@ -124,7 +135,7 @@ def train_run(
         If a side is empty, or a clip's blocks are not all on one side where its order counts.
     """
     team = team_of_environment()
-    if network_name in KINDS:  # one process fits it
+    if network_name in ESTIMATORS:  # one process fits it
         if not team.leads:
             return
         team = ALONE
@@ -136,7 +147,7 @@ def train_run(
         curve = LiveTable(curves_csv(task.key), CurvePoint) if team.leads else contextlib.nullcontext()
         with open_rendered(listed) as images, curve as curves:
             on_point = curves.append if curves else _not_noted
-            if network_name in KINDS:
+            if network_name in ESTIMATORS:
                 _fit(task, images, network_name, Options(**(estimator or {})), recipe=recipe, on_point=on_point)
                 return
             shape = input_shape_of(images.kind, images.shape)
@@ -176,7 +187,7 @@ class _Task:
     learned
         The fold with the altered blocks of its training side.
     watched
-        Name of the side that is watched, if any; its blocks are `beside`.
+        Name of the side that is watched, if any; its blocks are `validation`.
     start
         Network and starting weights, as the model's card says them.
     """
@@ -187,7 +198,7 @@ class _Task:
     learned: Fold
     training: Side
     watched: str | None
-    beside: Side | None
+    validation: Side | None
     start: dict[str, str]
     images_sha256: dict[str, str]
 
@@ -211,7 +222,7 @@ def _task(
         )
     fold = read_fold(fold_index)
     learned = _with_variants(fold, balanced=balanced, seed=seed)
-    watched = {"none": None, "fraction": "validation", "test": "test"}[validation]
+    watched = VALIDATION_SIDE[validation]
     return _Task(
         key=run_key(fold_index, member),
         fold_index=fold_index,
@@ -219,7 +230,7 @@ def _task(
         learned=learned,
         training=_side(learned, "train", in_order=in_order),
         watched=watched,
-        beside=_side(fold, watched, in_order=in_order) if watched else None,
+        validation=_side(fold, watched, in_order=in_order) if watched else None,
         start=start,
         images_sha256={row.corpus: row.sha256 for row in listed},
     )
@@ -239,7 +250,7 @@ def _fit(
         model_folder(task.key),
         images,
         task.training,
-        task.beside,
+        task.validation,
         kind=kind,
         options=options,
         classes=task.fold.classes,
@@ -274,18 +285,18 @@ def _learn(
     if images.kind == "features":
         n_replaced = f"{n_anomalous} of {len(training.block_ids) * images.shape[0]}"
         say(f"train {task.key}: {n_replaced} values of the training blocks were anomalous and replaced")
-    about = {**provenance(device), "processes": team.size}
-    rests_on = {
+    made_by = {**provenance(device), "processes": team.size}
+    inputs = {
         "network": list(asked),
         "recipe": asdict(recipe),
         "images": [task.images_sha256, images.representation],
     }
-    keeper = _keeper(task, rests_on, compute, about)
+    keeper = _keeper(task, compute, inputs, made_by)
     kept = train_network(
         network,
         images,
         training,
-        task.beside,
+        task.validation,
         n_classes=len(task.fold.classes),
         recipe=recipe,
         preparation=preparation,
@@ -316,7 +327,7 @@ def _learn(
         n_anomalous=n_anomalous,
     )
     save_model(model_folder(task.key), network, card, preparation)
-    write_json(model_folder(task.key) / "provenance.json", about)
+    write_json(model_folder(task.key) / "provenance.json", made_by)
     when_in_place(keeper.remove)
 
 
@@ -324,19 +335,27 @@ def _not_noted(_point: CurvePoint) -> None:
     """Leave a point of a curve to the process that leads."""
 
 
-def _keeper(task: _Task, about: Mapping[str, Any], compute: Compute, rests_on: Mapping[str, Any]) -> Keeper:
-    """What keeps a run's state, known by all that may change a byte of its result."""
-    learned = hashlib.sha256()
-    for side in (task.training, task.beside):
+def _keeper(task: _Task, compute: Compute, inputs: Mapping[str, Any], made_by: Mapping[str, Any]) -> Keeper:
+    """What keeps a run's state, known by all that may change a byte of its result.
+
+    Parameters
+    ----------
+    inputs
+        The network's start, the recipe and the images, by content.
+    made_by
+        Versions, device, threads and processes.
+    """
+    sides = hashlib.sha256()
+    for side in (task.training, task.validation):
         if side:
-            learned.update(json.dumps([list(side.block_ids), side.labels.tolist(), side.lengths]).encode())
+            sides.update(json.dumps([list(side.block_ids), side.labels.tolist(), side.lengths]).encode())
     everything = {
-        **about,
+        **inputs,
         "key": task.key,
         "classes": task.fold.classes,
-        "sides": learned.hexdigest(),
+        "sides": sides.hexdigest(),
         "deterministic": compute.deterministic,
-        "rests_on": rests_on,
+        "made_by": made_by,
     }
     return Keeper(
         folder=resume_folder(task.key),
@@ -370,10 +389,8 @@ def predict_run(fold_index: int, member: str, *, compute: Compute) -> None:
     network.to(device)
     with open_rendered(read_rows(SPECTROGRAMS_LIST, SpectrogramFile)) as images:
         _refuse_other_representation(key, card, images)
-        outputs = outputs_of_side(
-            network, images, everything, preparation=preparation, device=device, n_images=PREDICT_BATCH
-        )
-        n_batches = len(places) if in_order else -(-len(fold.rows) // PREDICT_BATCH)
+        outputs = outputs_of_side(network, images, everything, preparation=preparation, device=device)
+        n_batches = len(places) if in_order else -(-len(fold.rows) // OUTPUT_BATCH)
         results = track(outputs, label=f"predict {key}", total=n_batches, unit="clips" if in_order else "batches")
         parts = ({"logits": logits, "features": features} for logits, features in results)
         _write_outputs(key, fold, card, _in_order_of_rows(parts, np.concatenate(places)))

@@ -14,15 +14,17 @@ from numpy.typing import NDArray
 
 from pipeline.errors import ModelError, SplitError
 from pipeline.learning.recipe import Recipe
+from pipeline.learning.sides import Side
+from pipeline.learning.watching import outputs_of_side
+from pipeline.models.estimators import CONSTANT
 from pipeline.models.networks import FLAT
 from pipeline.models.preparation import Preparation, Scale
-from pipeline.models.recurrent import KINDS, Recurrence, SequenceNetwork, start_sequence
+from pipeline.models.recurrent import RECURRENT, Recurrence, SequenceNetwork, start_sequence
 from pipeline.sequences import order_clips
 from pipeline.store.folds import Fold
-from pipeline.train import Side, outputs_of_side, train_network
+from pipeline.train import train_network
 
 CPU = torch.device("cpu")
-CONSTANT = 1e-6  # of a column's largest value: less deviation is the rounding of single precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,9 @@ class SequenceHead:
                 f"blocks: values of shape {values.shape} do not fit: run `dvc repro`"
             )
         clips = order_clips(fold)
-        outputs = outputs_of_side(self.network, _Values(values), _side(fold, clips), preparation=self._way, device=CPU)
+        outputs = outputs_of_side(
+            self.network, _Values(values), _side(fold, clips), preparation=_way(self.scale), device=CPU
+        )
         logits = np.empty((len(fold.rows), len(fold.classes)), dtype=np.float32)
         with _one_thread():
             for clip, (own, _) in zip(clips, outputs, strict=True):
@@ -108,10 +112,6 @@ class SequenceHead:
         network.load_saved({key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in given.items()})
         return cls(network=network.eval(), scale=Scale(mean=mean, deviation=deviation))
 
-    @property
-    def _way(self) -> Preparation:
-        return Preparation(kind="features", normalise="standard", scale=self.scale)
-
 
 class _Values:
     """Rows of values by their number, written as text."""
@@ -121,6 +121,11 @@ class _Values:
 
     def batch(self, block_ids: Sequence[str]) -> NDArray[Any]:
         return self._values[[int(block_id) for block_id in block_ids]]
+
+
+def _way(scale: Scale) -> Preparation:
+    """How values enter: standardised."""
+    return Preparation(kind="features", normalise="standard", scale=scale)
 
 
 def _side(fold: Fold, clips: Sequence[NDArray[np.int64]]) -> Side:
@@ -163,8 +168,8 @@ def fit_sequences(
     SplitError
         If there is nothing on that side, or the split tears clips.
     """
-    if kind not in KINDS:
-        raise ModelError(f"there is no recurrent head {kind!r}: {', '.join(KINDS)}")
+    if kind not in RECURRENT:
+        raise ModelError(f"there is no recurrent head {kind!r}: {', '.join(RECURRENT)}")
     there = fold.on(side)
     clips = [clip for clip in order_clips(fold) if there[clip[0]]]
     if not clips:
@@ -201,7 +206,7 @@ def fit_sequences(
             None,
             n_classes=len(fold.classes),
             recipe=recipe,
-            preparation=Preparation(kind="features", normalise="standard", scale=scale),
+            preparation=_way(scale),
             device=CPU,
             on_point=lambda _point: None,
         )

@@ -4,9 +4,17 @@ from collections.abc import Mapping
 from statistics import median
 from typing import Any
 
-from pipeline.findings import count_of, figure, find_caveats, heads_in_words, how_to_read, members_alone, what_was_run
+from pipeline.findings import (
+    LEVELS,
+    count_of,
+    figure,
+    find_caveats,
+    heads_in_words,
+    how_to_read,
+    members_alone,
+    what_was_run,
+)
 
-LEVELS = ("clip", "block")
 MOST_CLASSES = 12  # that are told one by one: more would fill the terminal with lines of thousands of characters
 
 

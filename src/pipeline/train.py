@@ -19,16 +19,14 @@ from pipeline.learning.recipe import Recipe
 from pipeline.learning.resume import Keeper
 from pipeline.learning.reuse import Shortened, shorten
 from pipeline.learning.sides import Side, epoch_ends, steps
-from pipeline.learning.stepping import CLIP_NORM, Stepper, Unread, explained, make_optimizer, refuse_infinite
+from pipeline.learning.stepping import Stepper, Unread, explained, make_optimizer, refuse_infinite
 from pipeline.learning.synced import sync_norms
 from pipeline.learning.team import ALONE, Team
-from pipeline.learning.watching import outputs_of_side, validate
+from pipeline.learning.watching import validate
 from pipeline.models.networks import seeded
 from pipeline.models.preparation import Preparation
 from pipeline.models.recurrent import AnyNetwork
 from pipeline.store.tables import CurvePoint
-
-__all__ = ["CLIP_NORM", "Side", "outputs_of_side", "provenance", "train_network"]
 
 Item = TypeVar("Item")
 
@@ -61,7 +59,7 @@ def train_network(
 
     Where the sides have `lengths`, batches are made of whole clips (`clip_batches`; of longer ones, stretches of
     `recipe.sequence_blocks`), and a step goes down the mean over clips of the mean loss of their blocks, the gradient
-    of the recurrent part being cut to the norm CLIP_NORM. Curves are means over blocks all the same.
+    of the recurrent part being cut to the norm `stepping.CLIP_NORM`. Curves are means over blocks all the same.
 
     A `keeper` gets the run's state now and then; if it holds one at the start, the run goes on from there, and ends as
     it would have without a break.

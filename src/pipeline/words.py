@@ -1,4 +1,6 @@
-"""Amounts, times and sizes as people say them."""
+"""Amounts, times and sizes as people say them; rows in columns, and lines that can be shown."""
+
+from collections.abc import Sequence
 
 
 def amount(n: int, what: str) -> str:
@@ -28,3 +30,14 @@ def size(n_bytes: float) -> str:
             return f"{n_bytes:.3g} {unit}"
         n_bytes /= 1000
     return f"{n_bytes:.3g} TB" if n_bytes < 999.5 else f"{n_bytes:.0f} TB"
+
+
+def in_columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lay rows of as many cells each out for a terminal, a line each, every column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def printable(line: str) -> str:
+    """Put a question mark for what would move a terminal's cursor or could not be written: names come from files."""
+    return "".join(sign if sign.isprintable() else "?" for sign in line)

@@ -8,10 +8,13 @@ import torch
 from made_run import SMALL, coloured, one_thread, recipe  # noqa: F401 - a fixture
 
 from pipeline.augment.images import Jitter, draw_changes
+from pipeline.learning.sides import Side
+from pipeline.learning.stepping import CLIP_NORM
+from pipeline.learning.watching import outputs_of_side
 from pipeline.models.networks import start_network
 from pipeline.models.preparation import Preparation
 from pipeline.models.recurrent import Recurrence, start_sequence
-from pipeline.train import CLIP_NORM, Side, outputs_of_side, train_network
+from pipeline.train import train_network
 
 CPU = torch.device("cpu")
 WAY = Preparation(normalise="unit")

@@ -8,10 +8,11 @@ from made_run import SMALL, coloured, one_thread, recipe  # noqa: F401 - a fixtu
 from pipeline.augment.images import Jitter
 from pipeline.learning import reuse
 from pipeline.learning.reuse import HeadOnly, does_the_same_always
+from pipeline.learning.sides import Side
 from pipeline.models.networks import start_network
 from pipeline.models.preparation import Preparation
 from pipeline.models.recurrent import Recurrence, start_sequence
-from pipeline.train import Side, train_network
+from pipeline.train import train_network
 
 CPU = torch.device("cpu")
 LABELS = [0, 1, 2, 0, 1, 2, 0, 1]

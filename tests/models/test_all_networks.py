@@ -14,11 +14,12 @@ import torch
 from made_run import CLASSES, coloured, one_thread, recipe, torch_as_before  # noqa: F401 - a fixture
 
 from pipeline.errors import ModelError
+from pipeline.learning.sides import Side
 from pipeline.models.checkpoint import ModelCard, load_model, save_model
 from pipeline.models.inference import outputs_of, refuse_unfit_shape
 from pipeline.models.networks import OWN_NETWORKS, network_names, start_network
 from pipeline.models.preparation import Preparation, fit_preparation, input_shape_of
-from pipeline.train import Side, train_network
+from pipeline.train import train_network
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
 LABELS = np.arange(9) % 3

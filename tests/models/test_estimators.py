@@ -20,7 +20,7 @@ from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import SVC
 
 from pipeline.errors import ModelError
-from pipeline.models.estimators import KINDS, LOWEST, Options, fit_estimator, load_estimator, save_estimator
+from pipeline.models.estimators import ESTIMATORS, LOWEST, Options, fit_estimator, load_estimator, save_estimator
 
 ROOT = Path(__file__).parents[2]
 
@@ -101,7 +101,7 @@ CHOICES = [
     ("gmm", {"n_mixtures": 2}),
     ("gmm", {"n_mixtures": 3, "covariance": "diagonal", "priors": "equal"}),
 ]
-EACH = pytest.mark.parametrize("kind", KINDS)
+EACH = pytest.mark.parametrize("kind", ESTIMATORS)
 
 
 @pytest.mark.parametrize("counts", [(40, 25, 30), (30, 20)], ids=["three classes", "two classes"])
@@ -273,22 +273,22 @@ def test_a_new_process_gives_the_same_probabilities(tmp_path):
     values, labels = clouds()
     np.save(tmp_path / "values.npy", values)
     expected = {}
-    for kind in KINDS:
+    for kind in ESTIMATORS:
         estimator = fit(kind, values, labels, n_mixtures=2)
         save_estimator(tmp_path / kind, estimator)
         expected[kind] = estimator.log_probabilities(values)
     code = (
         "import sys, numpy as np, pathlib\n"
-        "from pipeline.models.estimators import KINDS, load_estimator\n"
+        "from pipeline.models.estimators import ESTIMATORS, load_estimator\n"
         "here = pathlib.Path(sys.argv[1])\n"
         "values = np.load(here / 'values.npy')\n"
-        "np.savez(here / 'found.npz', **{k: load_estimator(here / k).log_probabilities(values) for k in KINDS})\n"
+        "np.savez(here / 'found.npz', **{k: load_estimator(here / k).log_probabilities(values) for k in ESTIMATORS})\n"
         "assert 'sklearn' not in sys.modules\n"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}  # variables that choose a BLAS kernel stay
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=environment, check=True, timeout=60)
     found = np.load(tmp_path / "found.npz")
-    for kind in KINDS:
+    for kind in ESTIMATORS:
         np.testing.assert_array_equal(found[kind], expected[kind])
 
 

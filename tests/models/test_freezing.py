@@ -7,10 +7,11 @@ from made_run import CLASSES, coloured, one_thread, recipe  # noqa: F401 - a fix
 from torch import nn
 
 from pipeline.errors import ModelError
+from pipeline.learning.sides import Side
 from pipeline.learning.stepping import make_optimizer
 from pipeline.models.networks import start_network
 from pipeline.models.preparation import Preparation
-from pipeline.train import Side, train_network
+from pipeline.train import train_network
 
 IDS = [f"{n}" for n in range(12)]
 LABELS = np.arange(12) % 3

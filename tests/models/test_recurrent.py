@@ -14,7 +14,14 @@ from pipeline.models.checkpoint import WEIGHTS, ModelCard, load_model, save_mode
 from pipeline.models.inference import outputs_of_clips, refuse_unfit_shape
 from pipeline.models.networks import HEAD_DEVIATION, Network
 from pipeline.models.preparation import Preparation
-from pipeline.models.recurrent import KINDS, Recurrence, Recurrent, SequenceNetwork, start_classifier, start_sequence
+from pipeline.models.recurrent import (
+    RECURRENT,
+    Recurrence,
+    Recurrent,
+    SequenceNetwork,
+    start_classifier,
+    start_sequence,
+)
 from pipeline.models.weights import fetch_weights
 
 SOURCES = Path(__file__).resolve().parents[2] / "src"
@@ -90,7 +97,7 @@ def by_equations(network, steps, *, layers, both):
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RECURRENT)
 def test_states_and_logits_are_those_of_the_cells_equations(kind, layers):
     network = made(kind, layers=layers)
     values, lengths = sequences(4)
@@ -121,7 +128,7 @@ def test_one_step_by_hand():
 # what must not matter
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RECURRENT)
 def test_a_batch_of_unequal_clips_is_answered_as_each_alone(kind):
     network = made(kind, layers=2)
     values, lengths = sequences(2, 7, 1, 4)
@@ -133,7 +140,7 @@ def test_a_batch_of_unequal_clips_is_answered_as_each_alone(kind):
     np.testing.assert_allclose(hidden, torch.cat([states for _, states in alone]), atol=1e-6)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RECURRENT)
 @pytest.mark.parametrize("filling", [1e6, float("nan")])
 def test_what_fills_a_clip_up_changes_nothing(kind, filling):
     network = made(kind, layers=2)
@@ -149,7 +156,7 @@ def test_what_fills_a_clip_up_changes_nothing(kind, filling):
     assert after[1, :2].all()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RECURRENT)
 def test_no_gradient_goes_to_what_fills_a_clip_up(kind):
     padded = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
     made(kind).states(padded, [5, 2]).sum().backward()
@@ -180,7 +187,7 @@ def test_two_directions_look_at_the_whole_clip():
     assert (before[0] - after[0]).abs().max() > 1e-6
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RECURRENT)
 def test_the_order_of_the_blocks_matters(kind):
     network = made(kind)
     values, _ = sequences(5)
@@ -207,7 +214,7 @@ def test_parts_of_a_clip_are_read_as_the_whole(name):
 # starting weights
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", RECURRENT)
 def test_kaiming_starts_with_open_forget_gates_and_orthogonal_states(kind):
     network = started("flat", kind, units=4, shape=(50,)).recurrent
     for name, parameter in network.lstm.named_parameters():

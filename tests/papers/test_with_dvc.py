@@ -165,4 +165,6 @@ def test_what_cannot_be_run_is_refused_before_anything_is_queued(project):
     assert run(project, "git", "status", "--porcelain") == ""
     listed = run(project, *EMOSPEC, "run", "made", "--dry", "--seeds", "2")
     assert "papers made: 6 runs" in listed
+    for rows in (("--rows", "leaky,fails"), ("--rows", "leaky", "--rows", "fails")):
+        assert "papers made: 3 runs" in run(project, *EMOSPEC, "run", "made", "--dry", *rows)
     assert run(project, "git", "status", "--porcelain") == ""

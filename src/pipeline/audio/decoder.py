@@ -55,6 +55,14 @@ class Request:
     limits: Limits
     folder: str | None = None
 
+    @property
+    def file_bytes(self) -> int:
+        """Size of the file; 0 where that cannot be asked: reading it tells why."""
+        try:
+            return Path(self.path).stat().st_size
+        except (OSError, ValueError):
+            return 0
+
     def to_line(self) -> bytes:
         """Give it as one line; bytes of a name that are not UTF-8 pass as escapes."""
         return json.dumps(asdict(self)).encode("ascii") + b"\n"
@@ -71,7 +79,7 @@ class _Pipe:
 
     def __init__(self, results: IO[bytes], request: Request) -> None:
         self._results, self._limits = results, request.limits
-        self._allowed = time.process_time() + request.limits.of_file(_size(request.path))
+        self._allowed = time.process_time() + request.limits.of_file(request.file_bytes)
         self.n_samples = 0
         self._limit()
 
@@ -94,13 +102,6 @@ class _Pipe:
         self._results.write(HEAD.pack(kind, len(body)))
         self._results.write(body)
         self._results.flush()
-
-
-def _size(path: str) -> int:
-    try:
-        return Path(path).stat().st_size
-    except (OSError, ValueError):
-        return 0
 
 
 def answer(request: Request, results: IO[bytes], kept: Kept) -> None:

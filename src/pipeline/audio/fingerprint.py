@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import soxr
 from numpy.typing import NDArray
 from scipy import fft
+
+from pipeline.audio.resampling import at_rate
 
 RATE = 8000  # Hz, of the sound that is looked at
 FRAME = 2048  # samples
@@ -63,7 +64,7 @@ def fingerprint(pieces: Iterable[Floats], *, sample_rate: int) -> Fingerprint:
     edges = band_edges()
     before = np.zeros((0, N_BITS + 1), np.float32)  # the energies that later frames are compared with
     bits, levels, changes = [np.zeros(0, np.uint32)], [np.zeros(0, np.float32)], [np.zeros(0, np.float32)]
-    for frames in _frames(to_rate(pieces, sample_rate)):
+    for frames in _frames(at_rate(pieces, sample_rate, RATE, quality=QUALITY)):
         energies = np.concatenate([before, _energies(frames, edges)])  # (frames, bands)
         then, now = energies[:-LAG], energies[LAG:]
         total = now.sum(axis=1)
@@ -80,17 +81,6 @@ def band_edges() -> NDArray[np.int64]:
     """The first bin of each band and the end of the last, (34,)."""
     ratios = np.arange(N_BITS + 2) / (N_BITS + 1)
     return np.rint(MIN_HZ * (MAX_HZ / MIN_HZ) ** ratios * FRAME / RATE).astype(np.int64)
-
-
-def to_rate(pieces: Iterable[Floats], sample_rate: int) -> Iterator[Floats]:
-    """The same sound at RATE, piece by piece."""
-    if sample_rate == RATE:
-        yield from pieces
-        return
-    stream = soxr.ResampleStream(sample_rate, RATE, 1, dtype="float32", quality=QUALITY)
-    for piece in pieces:
-        yield stream.resample_chunk(piece)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def _frames(pieces: Iterable[Floats]) -> Iterator[Floats]:

@@ -11,12 +11,13 @@ Definitions, in one place:
 """
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.audio.resampling import at_rate
 from pipeline.errors import AudioError
 
 Floats = NDArray[np.float64]
@@ -66,7 +67,7 @@ def gate_powers(
     points = np.concatenate(
         [np.concatenate([first, first + width]) for first, width in zip(firsts, widths, strict=True)]
     )
-    energy = _energy_before(_at_rate(pieces, sample_rate, rate), points, sample_rate=rate)
+    energy = _energy_before(at_rate(pieces, sample_rate, rate, quality="VHQ"), points, sample_rate=rate)
     if not np.isfinite(energy).all():
         raise AudioError("NaN or infinite samples in the sound that is to be measured: make it anew")
     powers = []
@@ -75,18 +76,6 @@ def gate_powers(
         powers.append(np.maximum(after - before, 0.0) / width)
         energy = energy[2 * len(first) :]
     return powers
-
-
-def _at_rate(pieces: Iterable[Samples], sample_rate: int, rate: int) -> Iterator[Samples]:
-    if rate == sample_rate:
-        yield from pieces
-        return
-    import soxr
-
-    stream = soxr.ResampleStream(sample_rate, rate, 1, dtype="float32", quality="VHQ")
-    for piece in pieces:
-        yield stream.resample_chunk(piece)
-    yield stream.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def _energy_before(pieces: Iterable[Samples], points: NDArray[np.int64], *, sample_rate: int) -> Floats:

@@ -221,11 +221,7 @@ class _Process:
 
     def ask(self, request: Request, pieces: Spool) -> dict[str, Any]:
         """Have one recording read: samples into `pieces`, and what is known of it."""
-        try:
-            size = os.stat(request.path).st_size  # noqa: PTH116 - a name with a NUL is told by the other process
-        except (OSError, ValueError):
-            size = 0
-        patience = request.limits.stall_factor * request.limits.of_file(size)
+        patience = request.limits.stall_factor * request.limits.of_file(request.file_bytes)
         with contextlib.suppress(BrokenPipeError):  # why it ended, its status tells
             self._requests.write(request.to_line())
         while True:

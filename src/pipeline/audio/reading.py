@@ -22,6 +22,7 @@ import soxr
 
 from pipeline.audio.chunks import Header, check_aiff, check_wave
 from pipeline.audio.kept import Kept, Mono
+from pipeline.audio.resampling import n_resampled
 from pipeline.audio.sniffing import HEAD_BYTES, VIDEO, sniff_container
 from pipeline.audio.spool import Spool
 from pipeline.audio.streams import FlacInfo, check_mpeg, check_ogg, id3_length, read_flac_info
@@ -448,7 +449,7 @@ def _collect(mono: Mono, pieces: Pieces, wanted: Wanted) -> Told:
         pieces.append(block if resampler is None else resampler.resample_chunk(block))
     if resampler is not None:
         pieces.append(resampler.resample_chunk(np.empty(0, dtype=np.float32), last=True))
-    n_samples = (2 * n_source * sample_rate + rate) // (2 * rate)
+    n_samples = n_resampled(n_source, rate, sample_rate)
     if n_samples == 0:
         raise AudioError(f"{n_source} samples at {rate} Hz are less than one at {sample_rate} Hz: leave it out")
     pieces.resize(n_samples)

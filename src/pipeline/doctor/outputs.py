@@ -10,13 +10,12 @@ from typing import Any
 
 from pipeline.console import track
 from pipeline.doctor.finding import Finding, found, mended, well
-from pipeline.doctor.locks import read_lock, read_stages
+from pipeline.doctor.locks import LOCK, read_lock, read_stages
 from pipeline.errors import StoreError
 from pipeline.store.files import written_whole
 from pipeline.store.known import md5_of
 
 CACHE = Path(".dvc/cache/files/md5")
-LOCK_NAME = "dvc.lock"
 MUCH_BYTES = 2**30  # takes so long to read that people want to see how far it is
 
 
@@ -74,12 +73,12 @@ def look_at_outputs(*, mend: bool) -> list[Finding]:
             if file.is_cached or is_damaged:
                 findings += _look_at(file, is_damaged=is_damaged, is_right=actual == file.md5, mend=mend)
     n_files = sum(file.path.name != ".dir" for file in files)
-    findings.append(well(f"{as_named} of {n_files} files of outputs are byte for byte as {LOCK_NAME} says"))
+    findings.append(well(f"{as_named} of {n_files} files of outputs are byte for byte as {LOCK} says"))
     if absent:
         findings.append(well(f"{absent} files are not here: `dvc repro` brings them back or makes them"))
     if changed:
         stages = ", ".join(dict.fromkeys(changed))
-        findings.append(well(f"{stages}: {len(changed)} files of a run that {LOCK_NAME} does not name: `dvc repro`"))
+        findings.append(well(f"{stages}: {len(changed)} files of a run that {LOCK} does not name: `dvc repro`"))
     return findings
 
 
@@ -141,7 +140,7 @@ def _look_at(file: _File, *, is_damaged: bool, is_right: bool, mend: bool) -> It
             if is_copy_right:
                 _put(copy, file.path)
         how = "put back from DVC's cache" if is_copy_right else f"removed: `dvc repro` runs {file.stage} again"
-        yield mended(f"{file.path}: damaged: its bytes are not those of {LOCK_NAME}: {how}", done=mend)
+        yield mended(f"{file.path}: damaged: its bytes are not those of {LOCK}: {how}", done=mend)
 
 
 def _put(source: Path, target: Path) -> None:

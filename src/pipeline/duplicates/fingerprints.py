@@ -25,7 +25,7 @@ from pipeline.store.tables import Clip, read_rows
 
 Ints = NDArray[np.int64]
 
-_ROWS_IN_CHUNK = 2**14  # 64 KiB of bits: under three minutes
+PRINTS_IN_CHUNK = 2**14  # 64 KiB of bits: under three minutes
 
 
 def fingerprint_corpus(corpus: str, *, sample_rate: int, n_workers: int) -> int:
@@ -33,8 +33,8 @@ def fingerprint_corpus(corpus: str, *, sample_rate: int, n_workers: int) -> int:
     clips = read_rows(clips_csv(corpus), Clip)
     n_all = 0
     with open_arrays(clips_h5(corpus)) as sound, new_arrays(fingerprints_h5(corpus)) as arrays:
-        arrays.create("bits", row_shape=(), dtype="<u4", rows_in_chunk=_ROWS_IN_CHUNK)
-        arrays.create("informative", row_shape=(), dtype=np.bool_, rows_in_chunk=_ROWS_IN_CHUNK)
+        arrays.create("bits", row_shape=(), dtype="<u4", rows_in_chunk=PRINTS_IN_CHUNK)
+        arrays.create("informative", row_shape=(), dtype=np.bool_, rows_in_chunk=PRINTS_IN_CHUNK)
         jobs = ((sound["audio"], clip, sample_rate) for clip in clips)
         results = in_order(_fingerprint_clip, jobs, n_workers=n_workers)
         counts = []

@@ -71,9 +71,9 @@ class Prints:
         return Fingerprint(read_span(file.bits, first, last), read_span(file.informative, first, last))
 
     def entries(self) -> Iterator[tuple[NDArray[np.uint32], Ints]]:
-        """Give what says where it comes from: sub-fingerprints and the numbers of their frames, (n,) each, in pieces.
+        """Give the sub-fingerprints that are worth looking up, and the numbers of their frames, (n,) each, in pieces.
 
-        Those are the informative ones, of a run of equal ones the first; those of a clip are in order.
+        These are the informative ones, and of a run of equal ones the first; those of one clip come in order.
         """
         for file in self._files:
             ends = np.cumsum(file.n_frames)
@@ -87,7 +87,7 @@ class Prints:
 
 def _chosen(file: PrintFile, starts: Ints, first: int, last: int) -> tuple[NDArray[np.uint32], Ints]:
     """The entries among frames first to last (exclusive) of a file, with their places there."""
-    before = max(0, first - 1)  # one more: to see whether the first goes on with it
+    before = max(0, first - 1)  # one frame more, to see whether the first repeats it
     bits, informative = read_span(file.bits, before, last), read_span(file.informative, before, last)
     chosen = informative.copy()
     chosen[1:] &= ~informative[:-1] | (bits[1:] != bits[:-1])

@@ -13,7 +13,7 @@ Doubles = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Replacements:
-    """Per feature (n_features,): what counts as sound, from `low` to `high`, and what anything else becomes."""
+    """Per feature (n_features,): what is not anomalous, from `low` to `high`, and what anything else becomes."""
 
     low: Doubles
     high: Doubles
@@ -30,11 +30,11 @@ def fit_replacements(
 ) -> Replacements:
     """Learn from the features (n, n_features) of training blocks what is anomalous, and what replaces it.
 
-    The paper replaces anomalous values by "the median of 1000 randomly selected points from the dataset" and does not
-    say which they are. Here: NaN and infinities, and what lies further than `most_deviations` robust standard
-    deviations (1.4826 times the median absolute deviation) from the feature's median; where that deviation is zero,
-    since half of the values are equal, no finite value is. The median is that of `n_points` sound values of the
-    feature, drawn without repeats; of all of them where there are no more.
+    Anand and Verma (2015), Convoluting Feelings, replace anomalous values by "the median of 1000 randomly selected
+    points from the dataset" and do not say which they are. Here: NaN and infinities, and what lies further than
+    `most_deviations` robust standard deviations (1.4826 times the median absolute deviation) from the feature's median;
+    where that deviation is zero, since half of the values are equal, no finite value is. The median is that of
+    `n_points` of the feature's other values, drawn without repeats; of all of them where there are no more.
 
     Raises
     ------
@@ -51,6 +51,6 @@ def fit_replacements(
         reach = reach if reach > 0 else np.inf
         largest = np.finfo(np.float32).max
         low[place], high[place] = max(middle - reach, -largest), min(middle + reach, largest)
-        sound = finite[(finite >= low[place]) & (finite <= high[place])]
-        median[place] = np.median(rng.choice(sound, size=min(n_points, len(sound)), replace=False))
+        usual = finite[(finite >= low[place]) & (finite <= high[place])]
+        median[place] = np.median(rng.choice(usual, size=min(n_points, len(usual)), replace=False))
     return Replacements(low, high, median)

@@ -1,8 +1,8 @@
 """What one block becomes, each way behind the same few names, so that one renderer serves all of them.
 
 A representation has its `kind`, the `dataset` of a rendered file that holds it, `shape` and `dtype` of one block's
-values, `least_samples` of a block, the `max_hz` that it reaches up to and the `limit` that says so, `attributes` for
-the file, and `render`, which gives the values of one block.
+values, `least_samples` of a block, the `max_hz` that it reaches up to and the key that sets it (`limit`), `attributes`
+for the file, and `render`, which gives the values of one block.
 
 With `resample_samples`, a block is first resampled to so many samples and then treated as if they were at the rate of
 all sound: frequencies and times are relative, as `stack.resample_to` says.
@@ -61,7 +61,7 @@ class Representation(Protocol):
 
     @property
     def limit(self) -> str:
-        """The parameter that sets it."""
+        """The key of params.yaml that sets `max_hz`."""
 
     @property
     def spectrograms(self) -> tuple[SpectrogramSpec, ...]:

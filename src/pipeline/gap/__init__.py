@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import GapError
-from pipeline.gap.measure import LEVELS, Condition, measure
+from pipeline.findings import LEVELS
+from pipeline.gap.measure import Condition, measure
 from pipeline.gap.page import as_markdown, as_text
 from pipeline.gap.runs import Run, do_runs
 from pipeline.params import Params

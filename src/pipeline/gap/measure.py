@@ -12,7 +12,6 @@ from pipeline.gap.runs import Result, Run
 from pipeline.params import Params
 from pipeline.store.tables import Answer
 
-LEVELS = ("clip", "block")
 BASELINES = ("nuisance", "thumbnail")
 
 

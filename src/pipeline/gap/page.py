@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pipeline.metrics import FEW_UNITS
+from pipeline.words import in_columns
+
 if TYPE_CHECKING:
     from pipeline.gap import Gap
     from pipeline.gap.measure import Condition
@@ -16,8 +19,7 @@ def as_text(gap: Gap) -> str:
     lines = [f"The optimism gap: {gap.what}; {_repeated(gap)}"]
     for level, conditions in gap.levels.items():
         rows = [(f"per {level}", *COLUMNS[1:]), *(_cells(one) for one in conditions)]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-        table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        table = in_columns(rows)
         lines += ["", table[0], "-" * len(table[0]), *table[1:]]
     return "\n".join([*lines, "", *_sentences(gap)])
 
@@ -57,7 +59,7 @@ def _sentences(gap: Gap) -> list[str]:
         f"Per {level}, {_verdict(one, gap.on)}" for level, conditions in gap.levels.items() for one in conditions[:-1]
     ]
     last = gap.levels["block"][-1]
-    few = " Under 20 units: the intervals are too narrow." if last.n_units < 20 else ""
+    few = f" Under {FEW_UNITS} units: the intervals are too narrow." if last.n_units < FEW_UNITS else ""
     sizes = (
         f"Each run: about {last.n_train:.0f} training and {last.n_test:.0f} test blocks; {last.n_units} different "
         f"units ({gap.on}) tested over all seeds, which the intervals resample.{few}"

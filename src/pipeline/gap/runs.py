@@ -11,6 +11,7 @@ from typing import Any
 
 from pipeline.console import say
 from pipeline.errors import GapError, RevisionError
+from pipeline.findings import LEVELS
 from pipeline.gate.answer_tables import parse_answers
 from pipeline.gate.revision import Version, find_revision
 from pipeline.params import Params
@@ -129,7 +130,7 @@ def _read(version: Version) -> Result:
     return Result(
         metrics=json.loads(content(METRICS)),
         split=json.loads(content(SPLIT_METRICS)),
-        answers={level: parse_answers(content(PLOTS / f"confusion_{level}.csv")) for level in ("clip", "block")},
+        answers={level: parse_answers(content(PLOTS / f"confusion_{level}.csv")) for level in LEVELS},
     )
 
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.errors import PipelineError, StoreError
-from pipeline.findings import count_of
+from pipeline.findings import LEVELS, count_of
 from pipeline.gate.differences import find_differences
 from pipeline.gate.page import Page, explain, write_markdown
-from pipeline.gate.results import LEVELS, Result, read_result
+from pipeline.gate.results import Result, read_result
 from pipeline.gate.revision import find_revision, working_folder
 from pipeline.gate.verdict import REGRESSION, judge
 from pipeline.params import Params, load_params

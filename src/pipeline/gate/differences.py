@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pipeline.compare import find_mismatches
-from pipeline.gate.results import LEVELS, Corpus, Result
+from pipeline.findings import LEVELS
+from pipeline.gate.results import Corpus, Result
 
 
 def find_differences(old: Result, new: Result) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.errors import StoreError
 from pipeline.gate.verdict import BETTER, NOISE, NOT_GATED, REGRESSION, Verdict
+from pipeline.words import in_columns, printable
 
 COLUMNS = ("score", "old", "new", "change", "95 % interval", "tolerance", "verdict")
 NAMES = {"uar": "UAR", "macro_f1": "macro-F1"}
@@ -30,11 +31,9 @@ class Page:
         """Lay the page out for a terminal."""
         lines = [self.title]
         if self.verdicts:
-            rows = [COLUMNS, *(_cells(verdict) for verdict in self.verdicts)]
-            widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-            table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
-            lines += ["", table[0].rstrip(), "-" * len(table[0]), *(row.rstrip() for row in table[1:]), ""]
-        return "\n".join(_printable(line) for line in [*lines, *self.notes])
+            table = in_columns([COLUMNS, *(_cells(verdict) for verdict in self.verdicts)])
+            lines += ["", table[0], "-" * max(map(len, table)), *table[1:], ""]
+        return "\n".join(map(printable, [*lines, *self.notes]))
 
     def as_markdown(self) -> str:
         """Lay the page out as GitHub's Markdown; no name in it can be taken for markup."""
@@ -65,14 +64,9 @@ def _cells(verdict: Verdict) -> list[str]:
     ]
 
 
-def _printable(text: str) -> str:
-    """Leave out what would move a terminal's cursor or could not be written: names come from files."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
 def _escaped(text: str) -> str:
     """Make text stand as it is: CommonMark takes a punctuation mark after a backslash for itself."""
-    escaped = re.sub(r"([\\`*_{}\[\]<>()#+!|~&$^-])", r"\\\1", _printable(text))
+    escaped = re.sub(r"([\\`*_{}\[\]<>()#+!|~&$^-])", r"\\\1", printable(text))
     return escaped.replace("@", "@<!-- -->")  # whoever is called by that name need not be told
 
 

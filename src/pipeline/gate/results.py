@@ -8,13 +8,13 @@ from typing import Annotated, NoReturn, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.errors import StoreError
+from pipeline.findings import LEVELS
 from pipeline.gate.answer_tables import find_contradiction, parse_answers
 from pipeline.gate.revision import Version
 from pipeline.params.contradictions import one_line_each
 from pipeline.store.paths import METRICS, PLOTS, SPLIT_METRICS
 from pipeline.store.tables import Answer
 
-LEVELS = ("clip", "block")
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0)]
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pipeline.compare import Change, compare_answers
-from pipeline.gate.results import LEVELS, Result
+from pipeline.findings import LEVELS
+from pipeline.gate.results import Result
 from pipeline.metrics import SUMMARIES
 
 OK, BETTER, NOISE, REGRESSION, NOT_GATED = "ok", "better", "noise", "regression", "not gated"

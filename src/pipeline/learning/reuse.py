@@ -21,6 +21,7 @@ from pipeline.console import say, track
 from pipeline.learning.feed import Blocks
 from pipeline.learning.recipe import Recipe
 from pipeline.learning.team import ALONE, Team
+from pipeline.learning.watching import OUTPUT_BATCH
 from pipeline.models.inference import batches
 from pipeline.models.networks import Network, seeded
 from pipeline.models.preparation import Preparation
@@ -28,7 +29,6 @@ from pipeline.models.recurrent import AnyNetwork, Recurrence, SequenceNetwork
 
 MOST_IN_MEMORY = 2**28  # bytes of features; more lie on disk
 MOST_OF_DISK = 0.9  # of what is free
-BATCH = 64  # images; as validation has it, so that it finds the same to the last digit
 # What does the same in training as in evaluation.
 STEADY = (
     nn.ReLU,
@@ -44,7 +44,7 @@ Floats = NDArray[np.float32]
 
 
 class Shortened(NamedTuple):
-    """What the loop goes on with."""
+    """What is trained in place of the network, on what, and how that becomes its input."""
 
     network: "AnyNetwork | HeadOnly"  # its parameters are those of the whole network
     images: Blocks
@@ -121,7 +121,7 @@ class Features:
 
 
 def does_the_same_always(network: AnyNetwork) -> bool:
-    """Whether what enters the head, or the recurrent part, depends on nothing but the block."""
+    """Whether a block always gives the same features to the head, or to the recurrent part, while training."""
     blocks = network if isinstance(network, Network) else network.blocks
     if blocks is None or any(parameter.requires_grad for parameter in blocks.trunk_parameters()):
         return False
@@ -167,7 +167,9 @@ def shorten(
     features = Features(scratch)
     short = _head_of(network)
     n_blocks = sum(len(part) for part in parts)
-    given = [ids for part in parts for ids in batches(part, BATCH)]
+    given = [
+        ids for part in parts for ids in batches(part, OUTPUT_BATCH)
+    ]  # as validation has them: the same to the last digit
     network.eval()
 
     def make() -> Iterator[tuple[Sequence[str], Floats | None]]:

@@ -34,7 +34,7 @@ class Step(NamedTuple):
     epoch: int  # from 0
     chosen: NDArray[np.int64]  # indices of its blocks
     lengths: list[int] | None  # of its clips
-    draws: NDArray[np.int64]  # of each block, which random numbers alter it: a block that comes twice has others
+    draws: NDArray[np.int64]  # which random numbers alter each block; they differ where a block comes twice
 
     @property
     def n_items(self) -> int:
@@ -56,7 +56,7 @@ class Step(NamedTuple):
 
 
 def epoch_ends(training: Side, recipe: Recipe) -> list[int]:
-    """Number of iterations at the end of each epoch."""
+    """How many iterations have been done at the end of each epoch."""
     if training.lengths is None:
         n = len(_batch_ends(len(training.block_ids), recipe.batch_images))
         return [n * (epoch + 1) for epoch in range(recipe.epochs)]

@@ -61,7 +61,7 @@ class Unread:
     Parameters
     ----------
     n_left
-        Iterations that may stay so, while the device computes the next one; 0: none.
+        How many iterations may stay unread while the device computes the next one; 0: none.
     """
 
     def __init__(self, run: Progress, *, n_left: int) -> None:
@@ -157,9 +157,10 @@ class Stepper:
         return step.n_items < self.team.size or self.team.size == 1
 
     def _mean(self, losses: Tensor, step: Step, own: Step) -> Tensor:
-        """Mean over items, of whose gradient the mean over processes is that of the mean over all items.
+        """What this process goes down: its gradient, averaged over the processes, is that of the mean over all items.
 
-        The mean over clips is of the mean over their blocks: every clip has the same weight, however long it is.
+        An item is a block or, where sequences are learnt, a clip: the mean of its blocks, so that every clip has the
+        same weight, however long it is.
         """
         each = losses
         if own.lengths is not None:

@@ -81,7 +81,7 @@ class SyncedNorm(_BatchNorm):
 
 
 class SyncedNormOfGpus(nn.SyncBatchNorm):
-    """torch's, which leaves out what it is for where `has_whole` is set, as of `SyncedNorm`."""
+    """torch's own; ordinary batch normalisation where `has_whole` is set, which is as of `SyncedNorm`."""
 
     has_whole = False
 

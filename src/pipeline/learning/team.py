@@ -102,7 +102,7 @@ class Team:
         return everything
 
     def gather_rows(self, rows: Tensor, shares: list[int]) -> Tensor:
-        """Rows (n, ...) of all processes, of whose numbers are `shares`, one after the other."""
+        """Rows (n, ...) of all processes, one after the other; `shares` says how many each process has."""
         if self.size == 1:
             return rows
         padded = rows.new_zeros((max(shares), *rows.shape[1:]))

@@ -16,7 +16,7 @@ from pipeline.models.preparation import Preparation
 from pipeline.models.recurrent import SequenceNetwork
 from pipeline.sequences import cut
 
-WATCH_BATCH = 64  # images; fixed, because sums in another order give other last digits
+OUTPUT_BATCH = 64  # images; fixed, because sums in another order give other last digits
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -27,13 +27,12 @@ def outputs_of_side(
     *,
     preparation: Preparation,
     device: torch.device,
-    n_images: int = WATCH_BATCH,
 ) -> Iterator[Outputs]:
-    """Logits and last features of a side's blocks, in its order: `n_images` at a time, or one of its clips."""
+    """Logits and last features of a side's blocks, in its order: OUTPUT_BATCH at a time, or one of its clips."""
     if side.lengths is None or not isinstance(network, SequenceNetwork):
-        pictures = (images.batch(ids) for ids in batches(side.block_ids, n_images))
-        return outputs_of(network, pictures, preparation=preparation, device=device)
-    clips = ((images.batch(ids) for ids in batches(own, n_images)) for own in cut(side.block_ids, side.lengths))
+        values = (images.batch(ids) for ids in batches(side.block_ids, OUTPUT_BATCH))
+        return outputs_of(network, values, preparation=preparation, device=device)
+    clips = ((images.batch(ids) for ids in batches(own, OUTPUT_BATCH)) for own in cut(side.block_ids, side.lengths))
     return outputs_of_clips(network, clips, preparation=preparation, device=device)
 
 
@@ -49,7 +48,7 @@ def validate(
 ) -> Tally:
     """Losses and answers on a side; every process of a team goes through some of the parts, and all get them all."""
     indices = range(len(side.labels))
-    parts = list(batches(indices, WATCH_BATCH) if side.lengths is None else cut(indices, side.lengths))
+    parts = list(batches(indices, OUTPUT_BATCH) if side.lengths is None else cut(indices, side.lengths))
     own = _of_parts(side, parts[team.deal(len(parts))])
     outputs = outputs_of_side(network, images, own, preparation=preparation, device=device)
     answered = [logits for given in team.gather([logits for logits, _ in outputs]) for logits in given]

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from pipeline.errors import ModelError
-from pipeline.models.fitting import KINDS, Options, Rows, fit_form
+from pipeline.models.fitting import ESTIMATORS, Options, Rows, fit_form
 from pipeline.models.saved import load_fitted, save_fitted, unfit
 from pipeline.models.scores import Floats, Form, form_arrays, form_name, form_of_arrays, in_rows
 
-__all__ = ["KINDS", "LOWEST", "Estimator", "Options", "fit_estimator", "load_estimator", "save_estimator"]
+__all__ = ["ESTIMATORS", "LOWEST", "Estimator", "Options", "fit_estimator", "load_estimator", "save_estimator"]
 
 # No log-probability is below this, that of a class without training rows included: exp() of it is still a normal
 # number, sums and means of many stay finite, and no sensible sum of probabilities is touched.
@@ -32,7 +32,7 @@ SCALE = ("columns", "mean", "deviation", "known")
 class Estimator:
     """A fitted estimator."""
 
-    kind: str  # one of KINDS
+    kind: str  # one of ESTIMATORS
     options: Options
     seed: int
     n_classes: int
@@ -92,7 +92,7 @@ class Estimator:
             form_of, options, seed = str(about["form"]), Options(**about["options"]), int(about["seed"])
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"no estimator of this version: {error}") from None
-        if kind not in KINDS:
+        if kind not in ESTIMATORS:
             raise ModelError(f"there is no estimator {kind!r}")
         for array in (mean, deviation):
             if array.dtype != np.float64 or array.shape != columns.shape or not np.isfinite(array).all():
@@ -134,8 +134,8 @@ def fit_estimator(
         If there is no such kind or no row, a value is NaN or infinite, a label is none of the classes, there are too
         many columns for full covariances, or covariances are singular.
     """
-    if kind not in KINDS:
-        raise ModelError(f"there is no estimator {kind!r}: {', '.join(KINDS)}")
+    if kind not in ESTIMATORS:
+        raise ModelError(f"there is no estimator {kind!r}: {', '.join(ESTIMATORS)}")
     rows = _checked(values)
     if len(rows) != len(labels) or not len(rows):
         raise ModelError(f"{kind}: {len(rows)} rows and {len(labels)} labels: one of each needed, and at least one")

@@ -265,4 +265,4 @@ FITTERS: dict[str, Callable[[Rows], Form]] = {
     "qda": _fit_qda,
     "gmm": _fit_gmm,
 }
-KINDS: Sequence[str] = tuple(FITTERS)
+ESTIMATORS: Sequence[str] = tuple(FITTERS)

@@ -138,18 +138,11 @@ def explained_unfit(name: str, shape: Sequence[int], *, kind: str) -> Iterator[N
         yield
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         reason = " ".join(str(error).split())[:120]
-        size = f"{shape[0]} x {shape[1]} pixels" if kind in PIXEL_KINDS else " x ".join(str(n) for n in shape)
-        pixels = "set image.height and image.width to the size that it was made for, 224 for most"
-        fix = {
-            "image": pixels,
-            "faces": pixels,
-            "stack": "set stack.height and stack.width to the size that it was made for, 224 for most",
-            "features": "use fc2 or fc3 or softmax, or another representation.kind",
-        }[kind]
-        what = {
-            "image": f"images of {size}",
-            "faces": f"images of {size}",
-            "stack": f"stacks of {size}",
-            "features": f"{size} hand-built features",
-        }
-        raise ModelError(f"model.name: {name} cannot take {what[kind]} ({reason}): {fix}") from None
+        if kind == "features":
+            what, fix = f"{shape[0]} hand-built features", "use fc2 or fc3 or softmax, or another representation.kind"
+        else:
+            section = "image" if kind in PIXEL_KINDS else "stack"
+            size = f"{shape[0]} x {shape[1]} pixels" if kind in PIXEL_KINDS else " x ".join(str(n) for n in shape)
+            what = f"{section}s of {size}"
+            fix = f"set {section}.height and {section}.width to the size that it was made for, 224 for most"
+        raise ModelError(f"model.name: {name} cannot take {what} ({reason}): {fix}") from None

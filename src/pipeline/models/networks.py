@@ -133,7 +133,7 @@ class Network(nn.Module):
         return self.trunk.get_submodule(self.head_name)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Class logits (batch, n_classes) of images (batch, 3, height, width)."""
+        """Class logits (batch, n_classes) of inputs (batch, n_channels, height, width), or (batch, n) of features."""
         logits: Tensor = self.trunk(images)
         return logits
 

@@ -11,7 +11,7 @@ Pictures lose the means of ImageNet's channels, or none. Everything else goes th
 import contextlib
 import functools
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,27 +175,15 @@ def fit_preparation(
         values = rendered.batch(block_ids)
         replacements = fit_replacements(values, np.random.default_rng(seed))
         n_anomalous = int(replacements.apply(values)[1].sum())
-        own = Preparation(kind=kind, normalise=normalise, replacements=replacements)
+        own = replace(own, replacements=replacements)
     elif whiten == "zca":
         with _one_thread():
-            whitening = fit_whitening(_parts(rendered, block_ids))
-        own = Preparation(kind=kind, normalise=normalise, whiten=whiten, whitening=whitening)
+            own = replace(own, whitening=fit_whitening(_parts(rendered, block_ids)))
     if normalise not in FITTED:
         return own, n_anomalous
     axis = -1 if kind in PIXEL_KINDS else 1
     batches = (np.moveaxis(own.before_scale(part), axis, 0) for part in _parts(rendered, block_ids))
-    scale = _fit_scale(batches, divides=normalise == "standard")
-    return (
-        Preparation(
-            kind=kind,
-            normalise=normalise,
-            whiten=whiten,
-            scale=scale,
-            whitening=own.whitening,
-            replacements=own.replacements,
-        ),
-        n_anomalous,
-    )
+    return replace(own, scale=_fit_scale(batches, divides=normalise == "standard")), n_anomalous
 
 
 @functools.cache

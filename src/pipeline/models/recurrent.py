@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 from pipeline.errors import ModelError
 from pipeline.models.networks import FLAT, HEAD_DEVIATION, Network, enough_memory, seeded, start_network
 
-KINDS = ("lstm", "bilstm")
+RECURRENT = ("lstm", "bilstm")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +47,8 @@ class Recurrent(nn.Module):
 
     def __init__(self, recurrence: Recurrence, *, n_features: int, n_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
-        if recurrence.kind not in KINDS:
-            raise ModelError(f"model.sequence: {recurrence.kind!r} is none of {', '.join(KINDS)}")
+        if recurrence.kind not in RECURRENT:
+            raise ModelError(f"model.sequence: {recurrence.kind!r} is none of {', '.join(RECURRENT)}")
         is_bidirectional = recurrence.kind == "bilstm"
         self.lstm = nn.LSTM(
             n_features,
@@ -61,7 +61,7 @@ class Recurrent(nn.Module):
         self.classes = nn.Linear(recurrence.units * (1 + is_bidirectional), n_classes)
 
     def forward(self, features: Tensor, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Logits (n, n_classes) and hidden states (n, n_units) of sequences that lie one after the other, (n, ...)."""
+        """Logits (n, n_classes) and hidden states (n, n_units) of sequences laid end to end (n, n_features)."""
         if len(lengths) == 1:  # nothing to fill up
             hidden = self.lstm(features[None])[0][0]
             return self.classes(hidden), hidden

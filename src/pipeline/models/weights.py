@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from pipeline.errors import ModelError
-from pipeline.models.estimators import KINDS
+from pipeline.models.estimators import ESTIMATORS
 from pipeline.models.networks import FLAT, OWN_NETWORKS, refuse_unknown, torchvision_models
 from pipeline.store.files import read_json, sha256_of, write_json, written_whole
 
@@ -38,11 +38,11 @@ def fetch_weights(name: str, weights: str, *, expected_sha256: str | None, folde
     ModelError
         If the weights cannot be had, are not what they should be, or are not a plain state dict.
     """
-    if name not in KINDS:
+    if name not in ESTIMATORS:
         refuse_unknown(name)
     elif weights != "random":
         raise ModelError(f"model.weights: {name} starts from nothing: set it to random")
-    note = {"network": name, "weights": "none" if name in KINDS else "random"}
+    note = {"network": name, "weights": "none" if name in ESTIMATORS else "random"}
     if weights == "random":
         (folder / WEIGHTS).unlink(missing_ok=True)
     else:

@@ -36,12 +36,12 @@ def papers(context: typer.Context) -> None:
 @papers_app.command("run")
 def run_rows(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A paper: a file of papers/.")],
-    rows: Annotated[str | None, typer.Option(help="Which rows: a,b,c.", show_default="all")] = None,
+    rows: Annotated[list[str] | None, typer.Option(help="Which rows: a,b,c. Repeatable.", show_default="all")] = None,
     seeds: Annotated[int, typer.Option(min=1, max=1000, help="Repeat with so many seeds of split and training.")] = 1,
     corpus_as: Annotated[
         list[str] | None, typer.Option(help="CORPUS=OTHER: another corpus in its place. Repeatable.")
     ] = None,
-    without: Annotated[str | None, typer.Option(help="Leave corpora out: a,b.")] = None,
+    without: Annotated[list[str] | None, typer.Option(help="Leave corpora out: a,b. Repeatable.")] = None,
     epochs_scale: Annotated[float, typer.Option(min=0.0001, max=1000, help="Factor on all epochs.")] = 1.0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", "-S", help="Further key=value for every row. Repeatable.")
@@ -110,5 +110,5 @@ def _write(path: Path, text: str) -> None:
         raise PaperError(f"{path}: cannot be written ({error.strerror}): --markdown takes another") from None
 
 
-def _names(text: str | None) -> list[str] | None:
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+def _names(texts: list[str] | None) -> list[str] | None:
+    return [name.strip() for text in texts for name in text.split(",") if name.strip()] if texts else None

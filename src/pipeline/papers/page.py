@@ -10,6 +10,7 @@ from pipeline.papers.lines import Line
 from pipeline.papers.paper import Paper
 from pipeline.papers.scores import Value
 from pipeline.papers.verdict import NARROW, NOT_COMPARABLE, NOT_RUN
+from pipeline.words import in_columns
 
 COLUMNS = ("row", "score", "reported", "ours", "95 % interval", "tested", "seeds", "honest split", "gap", "verdict")
 LEGEND = (
@@ -80,8 +81,7 @@ def as_text(paper: Paper, lines: Sequence[Line]) -> str:
     """Lay a paper's table out for a terminal."""
     notes = Notes()
     rows = [COLUMNS, *(cells(line, notes) for line in lines)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    table = in_columns(rows)
     heading = f"{paper.citation}: {paper.title}"
     told = [f"[{letter}] {text}" for text, letter in notes.texts.items()]
     text = "\n".join([heading, "", table[0], "-" * max(map(len, table)), *table[1:], "", *told])

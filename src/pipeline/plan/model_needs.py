@@ -1,19 +1,20 @@
 """What the stages need that look at all corpora and folds: split, networks, baselines, metrics."""
 
+from pipeline.aggregation import RULES
 from pipeline.baselines import ROWS_AT_ONCE, THUMBNAIL_CELLS
+from pipeline.calibration import count_resamples
 from pipeline.features.chosen import representation_of
 from pipeline.fold_baselines import BATCH_BYTES
 from pipeline.learning.reuse import MOST_IN_MEMORY
+from pipeline.learning.watching import OUTPUT_BATCH
 from pipeline.models.preparation import n_channels_of
 from pipeline.plan.job import FILE_BYTES, ROW_MEMORY, Job, Need, block_bytes, input_bytes, rows_in_chunks
 from pipeline.plan.network_counts import KEPT, NetworkCosts, copies_to_learn
 from pipeline.regression import PIECE_BYTES
-from pipeline.runs import PREDICT_BATCH
+from pipeline.store.folds import ROWS_IN_CHUNK
 from pipeline.words import amount
 
 DRAW_SECONDS = 1e-7  # of one unit in one resample
-N_RULES = 5  # from blocks to clips
-CALIBRATION_DRAWS = 5_000_000  # of units, of one interval of a calibration error
 SKLEARN_BYTES = 80_000_000
 FACTS_BYTES = 80  # of what is collected of a block beside its image
 HEAD_SHARE = 0.02  # of a step, that the head of a frozen network takes alone: SqueezeNet 0.013, DenseNet121 0.002
@@ -141,16 +142,21 @@ def _predict(job: Job) -> Need:
         for costs in networks
     ]
     row = job.counts.name_bytes + 10  # a block's name and side
-    disk = [rows_in_chunks(n, min(n, 256)) * (_output_bytes(job, costs) + row) + FILE_BYTES for costs in networks]
+    disk = [_output_rows(n) * (_output_bytes(job, costs) + row) + FILE_BYTES for costs in networks]
     return Need(
         stage="predict_blocks",
         runs=n_folds * len(networks),
         items=f"{amount(n_folds * len(networks), 'run')}, {amount(n, job.item)}",
         seconds=n_folds * sum(seconds),
         disk=n_folds * sum(disk),
-        memory=max(_predict_memory(job, costs) for costs in networks),
+        memory=max(_predict_memory(job, name, costs) for name, costs in job.networks.items()),
         gpu=max(costs.state_bytes + _forward_bytes(job, costs) if _on_gpu(costs) else 0 for costs in networks),
     )
+
+
+def _output_rows(n: int) -> int:
+    """Rows on disk of arrays over `n` blocks, as `store.folds` writes them."""
+    return rows_in_chunks(n, min(n, ROWS_IN_CHUNK))
 
 
 def _output_bytes(job: Job, costs: NetworkCosts) -> int:
@@ -160,15 +166,17 @@ def _output_bytes(job: Job, costs: NetworkCosts) -> int:
 
 def _forward_bytes(job: Job, costs: NetworkCosts) -> int:
     """A batch on its way through the network, from one layer to the next."""
-    return PREDICT_BATCH * (2 * costs.largest_bytes + input_bytes(job.params))
+    return OUTPUT_BATCH * (2 * costs.largest_bytes + input_bytes(job.params))
 
 
-def _predict_memory(job: Job, costs: NetworkCosts) -> int:
+def _predict_memory(job: Job, name: str, costs: NetworkCosts) -> int:
     n = job.sides.rows
+    model, _, _ = job.params.of_member(name)
     network = 2 * costs.state_bytes + (0 if _on_gpu(costs) else _forward_bytes(job, costs))
     tables = job.split_memory + (ROW_MEMORY["place"] + 2 * job.counts.name_bytes) * n
-    # The outputs of all batches are put together at the end: twice.
-    return job.sound.base_torch_bytes + tables + network + 2 * n * _output_bytes(job, costs)
+    # Outputs are written as they come; an estimator's, and those of clips in order, are put together at the end: twice.
+    held = 2 * n if model.is_estimator or model.sequence != "none" else OUTPUT_BATCH
+    return job.sound.base_torch_bytes + tables + network + held * _output_bytes(job, costs)
 
 
 def _list_heads(job: Job) -> Need:
@@ -190,7 +198,7 @@ def _train_heads(job: Job) -> Need:
     """Each reads its member's outputs, the split, fits, answers for every block, and writes as many logits."""
     n, n_folds = job.sides.rows, len(job.params.runs.folds)
     row = 4 * len(job.counts.by_label) + job.counts.name_bytes + 10
-    outputs = rows_in_chunks(n, min(n, 256)) * row + FILE_BYTES
+    outputs = _output_rows(n) * row + FILE_BYTES
     # scikit-learn takes about as long to start as torch
     each = job.sound.start_torch_seconds + job.split_seconds
     of_member = {name: _output_bytes(job, job.networks[job.params.heads[name].member]) for name in job.heads}
@@ -223,7 +231,7 @@ def _baselines(job: Job) -> Need:
         runs=n_folds,
         items=amount(n_folds, "fold"),
         seconds=n_folds * each,
-        disk=n_folds * (rows_in_chunks(n, min(n, 256)) * row + FILE_BYTES),
+        disk=n_folds * (_output_rows(n) * row + FILE_BYTES),
         memory=job.sound.base_bytes + tables + pieces,
     )
 
@@ -232,8 +240,8 @@ def _evaluate(job: Job) -> Need:
     n_runs = len(job.params.runs.folds) * len(job.networks)
     how, n_units = job.params.evaluate, job.counts.n_units
     # blocks and clips of each member, their mean (also without temperatures), heads, ensembles, three baselines; rules
-    levels = 2 * (len(job.networks) + len(job.heads) + 4 + len(how.ensembles) + (how.calibrate != "none")) + N_RULES
-    calibrating = min(how.n_resamples, max(100, CALIBRATION_DRAWS // max(n_units, 1)))
+    levels = 2 * (len(job.networks) + len(job.heads) + 4 + len(how.ensembles) + (how.calibrate != "none")) + len(RULES)
+    calibrating = count_resamples(how.n_resamples, max(n_units, 1))
     drawing = levels * (how.n_resamples + calibrating) * n_units * DRAW_SECONDS
     n_blocks = job.counts.n_blocks
     tables = len(job.params.runs.folds) * job.split_memory + 2 * ROW_MEMORY["held"] * n_blocks

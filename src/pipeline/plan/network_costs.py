@@ -10,6 +10,8 @@ import torch
 
 from pipeline.errors import ModelError
 from pipeline.learning.recipe import Recipe
+from pipeline.learning.sides import Side
+from pipeline.learning.watching import OUTPUT_BATCH
 from pipeline.models.inference import outputs_of, refuse_unfit_shape
 from pipeline.models.preparation import Preparation, fit_preparation
 from pipeline.models.recurrent import AnyNetwork
@@ -17,10 +19,10 @@ from pipeline.params.sections import Model, Train
 from pipeline.plan.machine import free_gpu, free_memory
 from pipeline.plan.members import starter, without_memory
 from pipeline.plan.network_counts import NetworkCosts, bytes_of, count_network, learning_state, saved_for_backward
-from pipeline.runs import PREDICT_BATCH, Compute
+from pipeline.runs import Compute
 from pipeline.store.rendered import Rendered
 from pipeline.store.tables import CurvePoint
-from pipeline.train import Side, train_network
+from pipeline.train import train_network
 
 STEP_SECONDS = 6.0  # that the step that is timed should stay under: of a larger batch a part is timed
 TIMED_STEPS = 3
@@ -56,12 +58,12 @@ def measure_network(
     refuse_unfit_shape(network, model.name, images.shape, kind=images.kind, normalise=model.normalise)
     way, _ = fit_preparation(images, sorted(set(block_ids)), normalise=model.normalise, whiten=model.whiten, seed=0)
     network.to(device)
-    names = [block_ids[i % len(block_ids)] for i in range((1 + TIMED_STEPS) * max(train.batch_images, PREDICT_BATCH))]
+    names = [block_ids[i % len(block_ids)] for i in range((1 + TIMED_STEPS) * max(train.batch_images, OUTPUT_BATCH))]
     saved = saved_for_backward(network, way.to_input(images.batch(names[:2]), device))
     with contextlib.redirect_stderr(io.StringIO()):
         n_images, seconds = _time_step(network, images, names, way, train, device)
         # A forward pass takes about a third of a step.
-        predict, n_features = _time_predict(network, images, names[: min(3 * n_images, PREDICT_BATCH)], way, device)
+        predict, n_features = _time_predict(network, images, names[: min(3 * n_images, OUTPUT_BATCH)], way, device)
     return NetworkCosts(
         device=str(device),
         step_seconds=seconds,

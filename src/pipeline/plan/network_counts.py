@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from pipeline.learning.watching import OUTPUT_BATCH
 from pipeline.models.inference import explained_unfit
 from pipeline.models.networks import IMAGENET_CLASSES
 from pipeline.models.preparation import input_shape_of
 from pipeline.models.recurrent import AnyNetwork, SequenceNetwork
 from pipeline.params.sections import Train
-from pipeline.runs import PREDICT_BATCH
 
 KEPT = 1.25  # what the allocator keeps of freed memory; measured: 1.10 (SqueezeNet) to 1.40 (ResNet-18)
 SPEED_TRIALS = 3
@@ -83,7 +83,7 @@ def count_network(
     return NetworkCosts(
         device=str(device),
         step_seconds=3 * forward * train.batch_images + moved / traffic,
-        predict_seconds=forward + own["state_bytes"] / traffic / PREDICT_BATCH,
+        predict_seconds=forward + own["state_bytes"] / traffic / OUTPUT_BATCH,
         timed_images=0,
         **own,
         n_features=features.shape[1],

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from pipeline.audio.fingerprint import FRAME, HOP, LAG, RATE
+from pipeline.audio.reading import BLOCK_FRAMES
+from pipeline.duplicates.fingerprints import PRINTS_IN_CHUNK
 from pipeline.duplicates.index import ENTRIES_AT_ONCE, MOST_NEIGHBOURS, VOTES_AT_ONCE
 from pipeline.features.chosen import representation_of
 from pipeline.parallel import JOBS_PER_WORKER
@@ -16,7 +18,6 @@ from pipeline.words import amount, duration
 DEMO_RATE = 48000  # Hz, the highest of the demo's
 SCIPY_BYTES = 25_000_000  # of Fourier transforms and resampling, beside a process that collects
 PRINT_BYTES = 5  # of a sub-fingerprint: 32 bits, and whether it tells anything
-PRINTS_IN_CHUNK = 2**14
 PRINTING_BYTES = 8_000_000  # of the frames and spectra that a worker has at hand, beside the sound
 # Measured once, on 34 minutes of speech and other sounds, and 50 hours made of them: what a sub-fingerprint takes while
 # it is sorted, and what two take that agree by chance.
@@ -61,7 +62,7 @@ def _collect(job: Job) -> Need:
         n_samples[clip.corpus] += clip.n_samples
     disk = sum(4 * rows_in_chunks(n, SOUND_CHUNK) + FILE_BYTES for n in n_samples.values())
     seconds = collected_seconds(job.survey.clips, workers=job.workers) * job.sound.collect_per_second
-    decoding = job.workers * 2**18 * 2 * (4 + 8 + 4)  # a block of the decoder: read, averaged, rounded
+    decoding = job.workers * BLOCK_FRAMES * 2 * (4 + 8 + 4)  # a block of the decoder: read, averaged, rounded
     sizes = [4 * clip.n_samples for clip in job.survey.clips]
     work = [clip.decoded_seconds for clip in job.survey.clips]
     return Need(
@@ -233,7 +234,7 @@ def _held_while_rendering(job: Job, image: int) -> int:
     block, slide = job.longest_block, params.slice.slide_seconds * rate
     in_run = max(1, min(RUN_BLOCKS, int((RUN_SAMPLES - block) / slide) + 1, max(job.counts.of_clip)))
     n_runs = sum(-(-n // in_run) for n in job.counts.of_clip)
-    round_of_runs = min(4 * job.workers, n_runs)
+    round_of_runs = min(JOBS_PER_WORKER * job.workers, n_runs)
     chosen = representation_of(params)
     length = chosen.resample_samples or block
     # Per frame: its window, twice, and per bin a complex number, a power and a copy of it.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pipeline.audio.readers import Readers
 from pipeline.audio.reading import MAX_CHANNELS, MAX_RATE, MIN_RATE
+from pipeline.audio.resampling import n_resampled
 from pipeline.audio.sniffing import HEAD_BYTES, VIDEO, sniff_container
 from pipeline.audio.video import SoundTrack
 from pipeline.console import track
@@ -154,7 +155,7 @@ def _expect(
     # A last sample that rounding adds is forgiven, as in reading.
     if first >= header.n_frames or stop > header.n_frames + 1:
         raise AudioError(f"an event up to {stop / rate:g} s in a file of {header.n_frames / rate:g} s")
-    n_samples = resampled(min(stop, header.n_frames) - first, rate, sample_rate)
+    n_samples = n_resampled(min(stop, header.n_frames) - first, rate, sample_rate)
     if n_samples == 0:
         raise AudioError(f"less than one sample at {sample_rate} Hz")
     return ExpectedClip(
@@ -181,11 +182,6 @@ def _refuse_format(header: _Header, *, max_seconds: float) -> None:
         raise AudioError(f"longer than audio.max_hours ({header.n_frames / header.rate / 3600:.1f} h)")
 
 
-def resampled(n_source: int, rate: int, sample_rate: int) -> int:
-    """Samples that `n_source` samples at `rate` become at `sample_rate`, rounded as reading does: halves upwards."""
-    return (2 * n_source * sample_rate + rate) // (2 * rate)
-
-
 def _demo_clips(demo: Demo, *, sample_rate: int) -> list[ExpectedClip]:
     counts = {"joy": demo.joy, "anger": demo.anger, "neutral": demo.neutral}
     conditions = draw_conditions(counts, seed=demo.seed, min_seconds=demo.min_seconds, max_seconds=demo.max_seconds)
@@ -194,7 +190,7 @@ def _demo_clips(demo: Demo, *, sample_rate: int) -> list[ExpectedClip]:
         ExpectedClip(
             corpus="demo",
             recording=Recording(condition.path, condition.label, fields={"event": condition.event}),
-            n_samples=resampled(condition.n_samples, condition.sample_rate, sample_rate),
+            n_samples=n_resampled(condition.n_samples, condition.sample_rate, sample_rate),
             source_rate=condition.sample_rate,
             channels=condition.channels,
             decoded_seconds=condition.seconds,

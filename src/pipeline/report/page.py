@@ -10,7 +10,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from pipeline.errors import StoreError
-from pipeline.findings import chance_of, figure, find_caveats, heads_in_words, how_to_read, members_alone, what_was_run
+from pipeline.findings import (
+    LEVELS,
+    chance_of,
+    figure,
+    find_caveats,
+    heads_in_words,
+    how_to_read,
+    members_alone,
+    what_was_run,
+)
 from pipeline.report import facts
 from pipeline.report.curves import curves_page
 from pipeline.report.over_clip import over_clip_page, rule_rows
@@ -22,7 +31,6 @@ from pipeline.store.paths import ANSWERS, METRICS, PLOTS, REPORT, SPECTROGRAMS_L
 from pipeline.store.rendered import open_rendered
 from pipeline.store.tables import Answer, ClipAnswer, Curve, OverClip, Reliability, SpectrogramFile, read_rows
 
-LEVELS = ("clip", "block")
 # Control characters, surrogates, line separators: none has a glyph, and XML allows few of them.
 UNPRINTABLE = {"Cc", "Cs", "Zl", "Zp"}
 # What turns the direction of the text after it, so that a name could look like another; and what XML forbids.

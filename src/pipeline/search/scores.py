@@ -9,11 +9,12 @@ from statistics import fmean
 from typing import Any, Self
 
 from pipeline.errors import SearchError
+from pipeline.findings import LEVELS
 from pipeline.params import Params
 from pipeline.store.paths import METRICS, PLOTS, run_key
 
 CURVES = PLOTS / "learning_curves.csv"
-LEVELS, MEASURES = ("clip", "block"), ("uar", "accuracy", "macro_f1")
+MEASURES = ("uar", "accuracy", "macro_f1")
 VALIDATION = ("validation.uar", "validation.loss")
 ON_TEST = tuple(f"{level}.{measure}" for level in LEVELS for measure in MEASURES)
 LESS_IS_BETTER = {"validation.loss"}

@@ -19,7 +19,7 @@ from pipeline.store.texts import number, rank, smallest
 TOUCH_SECONDS = 1e-3
 NAMES_SHOWN = 3
 
-Places = NDArray[np.integer[Any]]  # few bytes each: to be made wider where one reckons with them
+Places = NDArray[np.integer[Any]]  # of the narrowest type that holds them: widen them before arithmetic
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ class Table(Made[Row], Generic[Row]):
         return column.values.astype(np.float64 if is_float else np.int64)
 
     def where(self, name: str, is_so: Callable[[str], bool]) -> Bools:
-        """For which rows (n,) it is so of the text in a column; asked once for each text that repeats."""
+        """Mask (n,) of the rows whose text in a column fulfils a condition; a text that repeats is asked about once."""
         column = self.texts(name)
         if isinstance(column, Coded):
             of_names = np.fromiter(map(is_so, column.names), dtype=bool, count=len(column.names))

@@ -18,6 +18,8 @@ from pipeline.store.tables import SplitRow, each_row
 from pipeline.store.texts import number, pack
 
 ROWS_IN_CHUNK = 256
+# Side of split.csv that each value of split.validation names: training is watched on it, and may choose by it.
+VALIDATION_SIDE = {"none": None, "fraction": "validation", "test": "test"}
 
 
 class Fold:

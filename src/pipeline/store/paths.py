@@ -52,22 +52,22 @@ def clips_h5(corpus: str) -> Path:
 
 def clips_csv(corpus: str) -> Path:
     """What is known of each accepted clip."""
-    return CLIPS / corpus / "clips.csv"
+    return clips_folder(corpus) / "clips.csv"
 
 
 def rejected_csv(corpus: str) -> Path:
     """The recordings that were not accepted, with reasons."""
-    return CLIPS / corpus / "rejected.csv"
+    return clips_folder(corpus) / "rejected.csv"
 
 
 def missing_csv(corpus: str) -> Path:
     """The files of the publisher's list that are not there."""
-    return CLIPS / corpus / "missing.csv"
+    return clips_folder(corpus) / "missing.csv"
 
 
 def noted_csv(corpus: str) -> Path:
     """What was tolerated in recordings of a corpus that were accepted."""
-    return clips_csv(corpus).parent / "noted.csv"
+    return clips_folder(corpus) / "noted.csv"
 
 
 def blocks_csv(corpus: str) -> Path:

@@ -374,7 +374,7 @@ def _row(kind: type[Row], columns: Mapping[str, Any], cells: Mapping[str, str], 
 
 
 class _Keyed(dict[str, Row]):
-    """Rows by key; one that is missed was made from other sources."""
+    """Rows by key; a key that is not there means that the tables were made from different sources."""
 
     def __init__(self, rows: Mapping[str, Row], path: Path) -> None:
         super().__init__(rows)
